@@ -1,0 +1,106 @@
+//! Every limit of the server, with its reason. Units are in the names or in the comment.
+
+use std::time::Duration;
+
+/// Bytes read by one turn of a connection: what the inbox holds beside kept bytes.
+///
+/// 64 KiB is the largest datagram, and reads of this size stay in the processor's cache.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of unfinished input that the reactor keeps for one connection.
+///
+/// Wires bound their own messages well below this (a line has 4,096 bytes); it is a backstop
+/// that closes the connection with `InputTooLong`.
+pub const INPUT_KEPT_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes written by one turn of a connection that has output waiting.
+pub const WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// Above this much unsent output (the high-water mark) a connection is not read.
+pub const HIGH_WATER_BYTES: usize = 32 * 1024;
+
+/// Below this much unsent output (the low-water mark) it is read again.
+pub const LOW_WATER_BYTES: usize = 8 * 1024;
+
+/// Bytes kept for all connections together (unsent output and unfinished input).
+///
+/// Above it listeners stop accepting and no connection that has output waiting is read, so the
+/// total can pass it by one read for each connection that had nothing waiting, and no more.
+pub const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Connections taken from one listener in one turn, so that a storm of connects starves nobody.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Accept errors in a row, of the kind that concerns one connection only, before the listener rests.
+pub const ACCEPT_ERRORS_IN_A_ROW: u32 = 8;
+
+/// How long a listener rests after accept failed for want of descriptors or memory.
+///
+/// Readiness is edge-triggered: no new event comes for those already in the backlog, so the retry
+/// has to be ours.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The backlog of every listener; the kernel cuts it to `net.core.somaxconn`.
+pub const BACKLOG: i32 = 4096;
+
+/// Descriptors that connections may not use: standard streams, epoll, signals, listeners, locks.
+pub const DESCRIPTOR_RESERVE: u64 = 64;
+
+/// At the connection cap listeners stop; they start again at this share of it, in percent.
+pub const RESUME_PERCENT: usize = 90;
+
+/// The most events taken by one poll.
+pub const EVENTS_PER_POLL: usize = 1024;
+
+/// How long a connection lingers after its last byte was sent, for the peer to end it.
+pub const LINGER: Duration = Duration::from_secs(5);
+
+/// Bytes that are read and thrown away while a connection lingers.
+pub const LINGER_BYTES_MAX: u32 = 8 * 1024 * 1024;
+
+/// Default of `--grace`.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// Default of `--idle-timeout`.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The longest duration that an option takes: 365 days.
+pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Iterations in which a shutdown still reads what had arrived before it, ahead of saying goodbye.
+pub const CATCH_UP_ITERATIONS: u32 = 64;
+
+/// Connections listed by the table that SIGUSR1 prints; the rest are counted.
+pub const REPORT_CONNECTIONS_MAX: usize = 1000;
+
+/// An iteration slower than this is logged as a warning.
+pub const SLOW_ITERATION: Duration = Duration::from_millis(50);
+
+/// A loop that wakes this much later than it asked was stopped (Ctrl-Z, a suspended machine):
+/// it reads its sockets before it lets any deadline expire.
+pub const STALL: Duration = Duration::from_secs(1);
+
+/// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
+pub const OUTPUT_LINES_MAX: usize = 4096;
+
+/// Bytes of those lines.
+pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long the end of the process waits for its last lines to be written.
+pub const OUTPUT_FLUSH: Duration = Duration::from_millis(500);
+
+/// Bytes of a line on a text wire, without its LF or CR LF.
+pub const LINE_BYTES_MAX: usize = 4096;
+
+/// The path of a Unix socket, in bytes: `sun_path` has 108 with the NUL (unix(7)).
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// The largest `size=` of the message slot.
+pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
+const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
+const _: () = assert!(
+    usize::BITS == 64,
+    "a token holds a slab key and a generation"
+);

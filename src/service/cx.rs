@@ -1,0 +1,104 @@
+//! What a callback may ask for.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{CloseReason, DeadlineChange, Effects, Ending, Moment, Peer, Service, SourceId};
+
+/// The surroundings of one callback: who calls, when, and a way to ask for effects.
+///
+/// Nothing happens while the callback runs; the effects take place after it, in one place.
+pub struct Cx<'a, S: Service> {
+    pub(super) id: SourceId,
+    pub(super) number: u32,
+    pub(super) now: Moment,
+    pub(super) peer: &'a Peer,
+    pub(super) options: &'a S::Options,
+    pub(super) effects: &'a mut Effects,
+}
+
+impl<S: Service> Cx<'_, S> {
+    /// The connection's id in the reactor.
+    pub fn id(&self) -> SourceId {
+        self.id
+    }
+
+    /// The connection's number in the log; counted up from 1 over all services.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.peer
+    }
+
+    /// The options of the listener that this connection came by.
+    pub fn options(&self) -> &S::Options {
+        self.options
+    }
+
+    /// The moment of this iteration; the same for all its callbacks.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Sends bytes to the peer, behind all that was sent before. Ignored once closed.
+    pub fn send(&mut self, bytes: &[u8]) {
+        debug_assert!(
+            self.effects.ending.is_none(),
+            "nothing is sent after close or abort"
+        );
+        if self.effects.ending.is_none() {
+            self.effects.output.extend_from_slice(bytes);
+        }
+    }
+
+    /// Sends formatted text to the peer, behind all that was sent before. Ignored once closed.
+    pub fn send_text(&mut self, text: fmt::Arguments<'_>) {
+        use std::io::Write as _;
+        debug_assert!(
+            self.effects.ending.is_none(),
+            "nothing is sent after close or abort"
+        );
+        if self.effects.ending.is_none() {
+            // Writing to a vector cannot fail.
+            let _ = self.effects.output.write_fmt(text);
+        }
+    }
+
+    /// Sets the session's one deadline to `after` from now, in place of any earlier one.
+    pub fn set_deadline(&mut self, after: Duration) {
+        self.effects.deadline = DeadlineChange::Set(self.now.after(after));
+    }
+
+    /// Takes the session's deadline back.
+    pub fn clear_deadline(&mut self) {
+        self.effects.deadline = DeadlineChange::Set(Moment::NEVER);
+    }
+
+    /// Sends what is left, ends the writing, and waits a bounded time for the peer to end its own,
+    /// so that no reply is lost to a reset. The first close or abort of a callback counts.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.effects.ending.get_or_insert(Ending::Close(reason));
+    }
+
+    /// Ends the connection at once; what has not gone out is lost.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.effects.ending.get_or_insert(Ending::Abort(reason));
+    }
+
+    /// Whether this callback has closed or aborted already.
+    pub fn is_closing(&self) -> bool {
+        self.effects.ending.is_some()
+    }
+
+    /// Writes a line to the log, at `info`, behind the connection's number and peer.
+    ///
+    /// Bytes of a peer have to be escaped by the caller ([`Escaped`](crate::wire::Escaped)).
+    pub fn note(&mut self, text: fmt::Arguments<'_>) {
+        if self.effects.notes_wanted {
+            self.effects.notes.push(text.to_string());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The one virtual boundary: a typed service with its sessions and options behind one object.
+
+use slab::Slab;
+
+use super::{CloseReason, Cx, Effects, Ending, Moment, Peer, Service, SourceId};
+use crate::config::options::{FromValues as _, OptionError, Values};
+
+/// Which listener's options were wrong, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildError {
+    /// The place of the listener among those given to `build`.
+    pub listener: usize,
+    /// What is wrong.
+    pub error: OptionError,
+}
+
+/// What the runner tells with each callback.
+pub struct Call<'a> {
+    /// The connection's id.
+    pub id: SourceId,
+    /// Its number in the log.
+    pub number: u32,
+    /// The moment of this iteration.
+    pub now: Moment,
+    /// Who is at the other end.
+    pub peer: &'a Peer,
+    /// Where effects are collected; empty at the call.
+    pub effects: &'a mut Effects,
+}
+
+/// A service with its sessions, its type forgotten. Sessions are named by a key that `open` gives.
+///
+/// The methods are those of [`Service`]; a key that is not open is a bug of the runner: it is
+/// caught by an assertion in debug builds and ends that connection otherwise.
+pub trait Hosted {
+    /// A peer has come by the listener with this place among those given to `build`.
+    fn open(&mut self, listener: u16, call: Call<'_>) -> u32;
+    /// See [`Service::receive`].
+    fn receive(&mut self, session: u32, input: &[u8], call: Call<'_>) -> usize;
+    /// See [`Service::end_of_input`].
+    fn end_of_input(&mut self, session: u32, rest: &[u8], call: Call<'_>);
+    /// See [`Service::deadline`].
+    fn deadline(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::shutting_down`].
+    fn shutting_down(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::closed`]; the key is free from here on.
+    fn closed(&mut self, session: u32);
+    /// How many sessions are open.
+    fn sessions(&self) -> usize;
+}
+
+/// A service, the options of its listeners, and its sessions in a dense slab.
+pub struct Host<S: Service> {
+    service: S,
+    listeners: Vec<S::Options>,
+    sessions: Slab<(u16, S::Session)>,
+}
+
+impl<S: Service> Host<S> {
+    /// Reads every listener's options, then makes the service from all of them.
+    pub fn build(
+        listeners: &[Values],
+        make: impl FnOnce(&[S::Options]) -> Result<S, BuildError>,
+    ) -> Result<Box<dyn Hosted>, BuildError> {
+        let options = listeners
+            .iter()
+            .enumerate()
+            .map(|(listener, values)| {
+                S::Options::from_values(values).map_err(|error| BuildError { listener, error })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let service = make(&options)?;
+        Ok(Box::new(Self {
+            service,
+            listeners: options,
+            sessions: Slab::new(),
+        }))
+    }
+
+    /// Finds the session and calls `f` with it; ends the connection if there is no such session.
+    fn with<R: Default>(
+        &mut self,
+        session: u32,
+        call: Call<'_>,
+        f: impl FnOnce(&mut S, &mut S::Session, &mut Cx<'_, S>) -> R,
+    ) -> R {
+        let found = self.sessions.get_mut(session as usize);
+        debug_assert!(found.is_some(), "a callback for a session that is not open");
+        let Some((listener, state)) = found else {
+            call.effects.ending = Some(Ending::Abort(CloseReason::Io(0)));
+            return R::default();
+        };
+        let mut cx = cx(&self.listeners[usize::from(*listener)], call);
+        f(&mut self.service, state, &mut cx)
+    }
+}
+
+fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
+    let Call {
+        id,
+        number,
+        now,
+        peer,
+        effects,
+    } = call;
+    debug_assert!(
+        effects.is_empty(),
+        "effects are settled before the next callback"
+    );
+    Cx {
+        id,
+        number,
+        now,
+        peer,
+        options,
+        effects,
+    }
+}
+
+impl<S: Service> Hosted for Host<S> {
+    fn open(&mut self, listener: u16, call: Call<'_>) -> u32 {
+        let mut cx = cx(&self.listeners[usize::from(listener)], call);
+        let session = self.service.open(&mut cx);
+        let key = self.sessions.insert((listener, session));
+        // A session takes a descriptor or more, and of those there are fewer than 2^32.
+        u32::try_from(key).unwrap_or(u32::MAX)
+    }
+
+    fn receive(&mut self, session: u32, input: &[u8], call: Call<'_>) -> usize {
+        let used = self.with(session, call, |service, s, cx| {
+            service.receive(s, input, cx)
+        });
+        debug_assert!(used <= input.len(), "more bytes were used than given");
+        used.min(input.len())
+    }
+
+    fn end_of_input(&mut self, session: u32, rest: &[u8], call: Call<'_>) {
+        self.with(session, call, |service, s, cx| {
+            service.end_of_input(s, rest, cx)
+        });
+    }
+
+    fn deadline(&mut self, session: u32, call: Call<'_>) {
+        self.with(session, call, |service, s, cx| service.deadline(s, cx));
+    }
+
+    fn shutting_down(&mut self, session: u32, call: Call<'_>) {
+        self.with(session, call, |service, s, cx| service.shutting_down(s, cx));
+    }
+
+    fn closed(&mut self, session: u32) {
+        let state = self.sessions.try_remove(session as usize);
+        debug_assert!(state.is_some(), "a session is closed once");
+        if let Some((_, state)) = state {
+            self.service.closed(state);
+        }
+    }
+
+    fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+}

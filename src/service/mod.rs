@@ -1,0 +1,100 @@
+//! The contract between a service and whatever runs it: the reactor, or the [`harness`].
+//!
+//! Pure: no sockets, no files, no threads and no clock; bytes, moments and ids come in, effects go
+//! out. Read [`Service`] first, then [`Cx`] for what a callback may ask for, then [`Entry`] for how
+//! a service is listed.
+//!
+//! What a service may rely on, and what it promises in return. Each line is a property test:
+//!
+//! 1. The same bytes give the same output however they are cut into segments. Only where a service
+//!    says so in its description does time decide (the slot's gap).
+//! 2. `receive` says how many bytes it used, never more than it was given. What it left is offered
+//!    again, in front of what comes next, and once more after a deadline.
+//! 3. Effects take place in this order: bytes, then close or abort. After `close` or `abort` the
+//!    only further callback is `closed`.
+//! 4. `open` comes first and `closed` comes last, each exactly once.
+//! 5. A deadline is delivered at or after its moment, never before, and once.
+//! 6. Callbacks do not block, read no clock, and do not panic, whatever the input.
+
+mod cx;
+mod effects;
+pub mod harness;
+mod host;
+mod ids;
+mod peer;
+mod reason;
+
+pub use cx::Cx;
+pub use effects::{DeadlineChange, Effects, Ending};
+pub use host::{BuildError, Call, Host, Hosted};
+pub use ids::{Moment, SourceId};
+pub use peer::Peer;
+pub use reason::CloseReason;
+
+use crate::config::options::{FromValues, Opt, Values};
+
+/// What every text connection that is owed nothing reads when the server shuts down.
+pub const BYE: &[u8] = b"bye: the server is shutting down\n";
+
+/// One service: `&mut self` is what its sessions share, [`Service::Session`] is one peer.
+pub trait Service: Sized + 'static {
+    /// What `?key=value` may set, for each listener; checked once, at start.
+    type Options: FromValues + 'static;
+    /// What is remembered about one peer; plain data, `()` if nothing is.
+    type Session: 'static;
+
+    /// A peer has come.
+    fn open(&mut self, cx: &mut Cx<'_, Self>) -> Self::Session;
+
+    /// Bytes have come; returns how many were used. The rest is offered again, in front.
+    fn receive(
+        &mut self,
+        session: &mut Self::Session,
+        input: &[u8],
+        cx: &mut Cx<'_, Self>,
+    ) -> usize;
+
+    /// The peer has ended its writing; `rest` is what was never used. It may still read.
+    ///
+    /// A service that owes this peer something sends it, then or later, and closes after it.
+    fn end_of_input(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Cx<'_, Self>) {
+        let _ = (session, rest);
+        cx.close(CloseReason::ClientEnded);
+    }
+
+    /// The deadline that this session set has come. It is cleared; unused bytes are offered again.
+    fn deadline(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
+        let _ = session;
+        cx.close(CloseReason::IdleTimeout);
+    }
+
+    /// The server is going down: say goodbye and close, or keep quiet while something is owed.
+    fn shutting_down(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
+        let _ = session;
+        cx.close(CloseReason::Shutdown);
+    }
+
+    /// Last word, exactly once: give back what this peer held.
+    fn closed(&mut self, session: Self::Session) {
+        let _ = session;
+    }
+}
+
+/// How a service is listed: its name, its texts, its options and how it is built.
+///
+/// Help, option checking and the default board read the same table.
+#[derive(Debug)]
+pub struct Entry {
+    /// The word before `=` in a listener.
+    pub name: &'static str,
+    /// One line for the list of services.
+    pub summary: &'static str,
+    /// What it does, its limits, and the netcat line that speaks to it.
+    pub about: &'static str,
+    /// The service's own options; those common to all listeners are not repeated.
+    pub options: &'static [Opt],
+    /// Endpoints of the default board; `RUNTIME` stands for the runtime directory.
+    pub board: &'static [&'static str],
+    /// Builds the one service that all `listeners` share.
+    pub build: fn(listeners: &[Values]) -> Result<Box<dyn Hosted>, BuildError>,
+}

@@ -1,0 +1,68 @@
+//! Why a connection ended, in a form that costs nothing and in words that a beginner understands.
+
+use std::fmt;
+
+/// Why a connection ended. The `Display` form says which side ended it, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The service had sent all that it had to say.
+    Answered,
+    /// The peer ended its writing and nothing was owed to it.
+    ClientEnded,
+    /// The peer's message was empty.
+    MessageEmpty,
+    /// The peer's message was longer than the service takes.
+    MessageTooLong,
+    /// More unfinished input than the reactor keeps for one connection.
+    InputTooLong,
+    /// No message came and nothing was read by the peer for `--idle-timeout`.
+    IdleTimeout,
+    /// The server is shutting down.
+    Shutdown,
+    /// The server was shutting down and the grace ended with something still owed.
+    GraceOver,
+    /// The peer reset the connection, or closed it before it had read everything (ECONNRESET, EPIPE).
+    Reset,
+    /// The network gave up on the peer (ETIMEDOUT, EHOSTUNREACH).
+    Vanished,
+    /// Another error of the socket, by its number (errno(3)).
+    Io(u16),
+}
+
+impl CloseReason {
+    /// The reason behind an error of a read or write on a stream.
+    pub fn from_errno(errno: Option<i32>) -> Self {
+        // Numbers of Linux (errno(3)); they are the same on every architecture but MIPS and SPARC.
+        const EPIPE: i32 = 32;
+        const ECONNRESET: i32 = 104;
+        const ETIMEDOUT: i32 = 110;
+        const EHOSTUNREACH: i32 = 113;
+        match errno {
+            Some(EPIPE | ECONNRESET) => Self::Reset,
+            Some(ETIMEDOUT | EHOSTUNREACH) => Self::Vanished,
+            Some(other) => Self::Io(u16::try_from(other).unwrap_or(0)),
+            None => Self::Io(0),
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered => "the server ended it: the answer was sent",
+            Self::ClientEnded => "the client ended it",
+            Self::MessageEmpty => "the server ended it: the message was empty",
+            Self::MessageTooLong => "the server ended it: the message was too long",
+            Self::InputTooLong => "the server ended it: the input had no end",
+            Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
+            Self::Shutdown => "the server ended it: it is shutting down",
+            Self::GraceOver => "the server ended it: it is shutting down and the grace is over",
+            Self::Reset => "the client broke it off",
+            Self::Vanished => "the network lost it: the client no longer answers",
+            Self::Io(errno) => {
+                let error = std::io::Error::from_raw_os_error(i32::from(*errno));
+                return write!(f, "the system ended it: {error}");
+            }
+        })
+    }
+}
