@@ -14,6 +14,9 @@ pub struct BuildError {
     pub error: OptionError,
 }
 
+/// A service ready to run, or what was wrong with a listener's options.
+pub type Built = Result<Box<dyn Hosted>, BuildError>;
+
 /// What the runner tells with each callback.
 pub struct Call<'a> {
     /// The connection's id.
@@ -61,7 +64,7 @@ impl<S: Service> Host<S> {
     pub fn build(
         listeners: &[Values],
         make: impl FnOnce(&[S::Options]) -> Result<S, BuildError>,
-    ) -> Result<Box<dyn Hosted>, BuildError> {
+    ) -> Built {
         let options = listeners
             .iter()
             .enumerate()

@@ -26,7 +26,7 @@ mod reason;
 
 pub use cx::Cx;
 pub use effects::{DeadlineChange, Effects, Ending};
-pub use host::{BuildError, Call, Host, Hosted};
+pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use peer::Peer;
 pub use reason::CloseReason;
@@ -96,5 +96,5 @@ pub struct Entry {
     /// Endpoints of the default board; `RUNTIME` stands for the runtime directory.
     pub board: &'static [&'static str],
     /// Builds the one service that all `listeners` share.
-    pub build: fn(listeners: &[Values]) -> Result<Box<dyn Hosted>, BuildError>,
+    pub build: fn(listeners: &[Values]) -> Built,
 }
