@@ -1,3 +1,9 @@
-//! The thin binary: parse, run, exit code.
+//! The thin binary: parse, run, exit code. Everything else is in the library.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use switchboard::exit::Exit;
+
+fn main() -> Exit {
+    switchboard::cli::run()
+}

@@ -58,8 +58,25 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// Bytes that are read and thrown away while a connection lingers.
 pub const LINGER_BYTES_MAX: u32 = 8 * 1024 * 1024;
 
+/// While the server shuts down, a lingering connection whose peer is quiet for this long is closed:
+/// what it was sent has had the time to arrive, and Ctrl-C should not take seconds.
+pub const LINGER_DRAINING: Duration = Duration::from_millis(300);
+
 /// Default of `--grace`.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a TCP peer may leave sent bytes unacknowledged before the kernel gives it up
+/// (TCP_USER_TIMEOUT, tcp(7)), in milliseconds.
+pub const TCP_USER_TIMEOUT_MS: u32 = 60_000;
+
+/// Silence after which the kernel asks a TCP peer whether it is still there (TCP_KEEPIDLE).
+pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// Time between two such questions (TCP_KEEPINTVL).
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Tries to lock a socket path whose lock file is replaced under our hands.
+pub const LOCK_TRIES_MAX: u32 = 100;
 
 /// Default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -70,6 +87,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Iterations in which a shutdown still reads what had arrived before it, ahead of saying goodbye.
 pub const CATCH_UP_ITERATIONS: u32 = 64;
 
+/// Bytes of one read or write that a hex dump at `trace` shows.
+pub const DUMP_BYTES_MAX: usize = 1024;
+
 /// Connections listed by the table that SIGUSR1 prints; the rest are counted.
 pub const REPORT_CONNECTIONS_MAX: usize = 1000;
 
@@ -79,6 +99,9 @@ pub const SLOW_ITERATION: Duration = Duration::from_millis(50);
 /// A loop that wakes this much later than it asked was stopped (Ctrl-Z, a suspended machine):
 /// it reads its sockets before it lets any deadline expire.
 pub const STALL: Duration = Duration::from_secs(1);
+
+/// Iterations in a row in which deadlines may wait for sockets, after a stall or in a crowd.
+pub const LATE_ITERATIONS_MAX: u32 = 16;
 
 /// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
 pub const OUTPUT_LINES_MAX: usize = 4096;

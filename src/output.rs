@@ -1,0 +1,186 @@
+//! Standard output and standard error behind bounded queues, so that the loop never waits for them.
+//!
+//! A terminal that was stopped with Ctrl-S, a pipe that nobody reads or a full disk would block or
+//! fail a write. Here a line is queued, one thread for each stream writes it, and what finds the
+//! queue full is dropped and counted; the count is written once there is room again.
+//! This is the only file that starts threads.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::config::limits::{OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX};
+
+/// The writer keeps its memory from batch to batch up to this many bytes.
+const BATCH_KEPT_BYTES: usize = 64 * 1024;
+
+/// One of the standard streams, with its queue. Clones share both.
+#[derive(Clone)]
+pub struct Output {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Rung when a line was queued.
+    filled: Condvar,
+    /// Rung when all is written.
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// Lines that found the queue full since the last one that was queued.
+    dropped: u64,
+    /// The thread has taken lines and not finished writing them.
+    writing: bool,
+}
+
+impl Output {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub fn stdout() -> io::Result<Self> {
+        Self::start("stdout", rustix::stdio::stdout)
+    }
+
+    /// Standard error.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub fn stderr() -> io::Result<Self> {
+        Self::start("stderr", rustix::stdio::stderr)
+    }
+
+    fn start(name: &str, stream: fn() -> BorrowedFd<'static>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::default()),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new()
+            .name(format!("write-{name}"))
+            .spawn(move || {
+                write_lines(&writer, stream);
+            })?;
+        Ok(Self { shared })
+    }
+
+    /// Queues text that ends with a newline; drops and counts it where the queue is full.
+    pub fn write(&self, text: &[u8]) {
+        let mut queue = self.shared.lock();
+        let full = queue.lines.len() >= OUTPUT_LINES_MAX
+            || queue.bytes.saturating_add(text.len()) > OUTPUT_BYTES_MAX;
+        if full {
+            queue.dropped = queue.dropped.saturating_add(1);
+            return;
+        }
+        if queue.dropped > 0 {
+            let lost = format!(
+                "... {} lines lost here: nobody read them in time\n",
+                queue.dropped
+            );
+            queue.dropped = 0;
+            queue.push(lost.into_bytes());
+        }
+        queue.push(text.to_vec());
+        drop(queue);
+        self.shared.filled.notify_one();
+    }
+
+    /// Waits until all is written, at most `limit`; true if it is.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let mut queue = self.shared.lock();
+        while queue.writing || !queue.lines.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.emptied.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Queue {
+    fn push(&mut self, line: Vec<u8>) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+    }
+}
+
+impl Shared {
+    /// A thread that died with the lock held has left a queue that is still whole.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The logger writes whole lines, each in one call.
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Output::write(self, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
+    let mut batch = Vec::new();
+    loop {
+        let mut queue = shared.lock();
+        queue.writing = false;
+        while queue.lines.is_empty() {
+            shared.emptied.notify_all();
+            queue = shared
+                .filled
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        batch.clear();
+        for line in queue.lines.drain(..) {
+            batch.extend_from_slice(&line);
+        }
+        queue.bytes = 0;
+        queue.writing = true;
+        drop(queue);
+        write_all(stream(), &batch);
+        batch.shrink_to(BATCH_KEPT_BYTES);
+    }
+}
+
+/// Writes what the stream takes, waiting for it as long as it likes; an error gives the rest up:
+/// there is nobody to tell.
+fn write_all(stream: BorrowedFd<'_>, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(0) => return,
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            // The stream was made non-blocking by whoever shares it.
+            Err(Errno::AGAIN) => {
+                if poll(&mut [PollFd::new(&stream, PollFlags::OUT)], None)
+                    .is_err_and(|errno| errno != Errno::INTR)
+                {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}

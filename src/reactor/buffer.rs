@@ -1,0 +1,64 @@
+//! Bytes that the peer has not taken yet, kept with a connection only while there are any.
+
+/// Unsent output: a vector and where the unsent part of it begins.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Outbound {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            start: 0,
+        }
+    }
+
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        // Once more than half is sent, moving the rest costs less than it saves.
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Marks the first `count` unsent bytes as sent.
+    pub(super) fn advance(&mut self, count: usize) {
+        debug_assert!(count <= self.unsent().len());
+        self.start = (self.start + count).min(self.bytes.len());
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_in_any_portion_comes_out_in_order() {
+        for portion in 1..9 {
+            let (mut outbound, mut sent, mut given) = (Outbound::default(), Vec::new(), Vec::new());
+            for round in 0..100_u8 {
+                let piece = vec![round; usize::from(round % 7)];
+                outbound.push(&piece);
+                given.extend_from_slice(&piece);
+                let taken = outbound.unsent().len().min(portion);
+                sent.extend_from_slice(&outbound.unsent()[..taken]);
+                outbound.advance(taken);
+                assert!(outbound.bytes.len() <= 2 * outbound.unsent().len() + 7 + portion);
+            }
+            sent.extend_from_slice(outbound.unsent());
+            assert_eq!(sent, given);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The only reader of the clock.
+
+use std::time::Instant;
+
+use crate::service::Moment;
+
+/// Moments since the loop began, on the monotonic clock.
+pub(super) struct Clock {
+    began: Instant,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self {
+            began: Instant::now(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment::ZERO.after(self.began.elapsed())
+    }
+}

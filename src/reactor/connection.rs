@@ -1,0 +1,269 @@
+//! One peer's transport and its state: phases, readiness, what is kept, and its deadlines.
+//!
+//! No system call is made here. `turn` and `settle` do that; this file says what is true.
+
+use std::time::Duration;
+
+use super::buffer::Outbound;
+use super::stream::Stream;
+use crate::config::limits::{HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
+use crate::service::{CloseReason, Moment, Peer};
+
+/// Where a connection stands on its way from `accept` to `bury`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its session is open; input goes to it.
+    Open,
+    /// Its session has closed; output is left. Input is thrown away, so that a peer that writes
+    /// before it reads can't hold itself and us for ever.
+    Flushing,
+    /// All is sent and the write side is shut; input is thrown away until the peer ends, so that
+    /// no reset overtakes the reply.
+    Lingering,
+    /// Nothing more happens; it is buried at the end of the iteration.
+    Dead,
+}
+
+/// The key of a session that has closed.
+pub(super) const NO_SESSION: u32 = u32::MAX;
+
+/// A peer's connection. Kept small: there may be as many as descriptors.
+pub(super) struct Connection {
+    pub stream: Stream,
+    /// The key of its session in the service's host; [`NO_SESSION`] once that has closed.
+    pub session: u32,
+    /// Its number in the log.
+    pub number: u32,
+    /// The place of its service in the reactor's list.
+    pub service: u8,
+    pub phase: Phase,
+    /// A read may give something: set by events, cleared when a read found nothing more.
+    pub readable: bool,
+    /// A write may be taken: cleared when one would have blocked.
+    pub writable: bool,
+    /// It stands in the run queue.
+    pub queued: bool,
+    /// An event said that the peer has ended its writing, an error, or urgent data: from then on a
+    /// short read does not mean that nothing is left.
+    pub exhaust: bool,
+    /// The end of the stream was read.
+    pub input_ended: bool,
+    /// The poller was asked for writability.
+    pub asks_writable: bool,
+    /// Unsent output passed the high-water mark and has not come below the low-water mark.
+    pub choked: bool,
+    /// Its listener has `notify=usr1`.
+    pub notify: bool,
+    /// Why it ended; the first reason counts.
+    pub reason: Option<CloseReason>,
+    /// Input thrown away since its session closed.
+    pub discarded: u32,
+    /// Input that the session has not used.
+    pub inbound: Option<Box<Inbound>>,
+    /// Output that the peer has not taken.
+    pub outbound: Option<Box<Outbound>>,
+    /// The session's deadline while open, that of the linger while lingering.
+    pub deadline: Moment,
+    /// What the timer heap holds for it.
+    pub armed: Moment,
+    /// When it last used input or was taken output, for the idle limit.
+    pub active_at: Moment,
+    pub opened_at: Moment,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub peer: Peer,
+}
+
+/// Unused input, boxed so that a connection without any pays one word.
+pub(super) struct Inbound(pub Vec<u8>);
+
+// The size that the memory of an idle connection is reckoned with; mio adds an id in debug builds.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Connection>() <= 120);
+
+impl Connection {
+    pub(super) fn new(stream: Stream, peer: Peer, number: u32, service: u8, now: Moment) -> Self {
+        Self {
+            stream,
+            session: NO_SESSION,
+            number,
+            service,
+            phase: Phase::Open,
+            readable: false,
+            writable: true,
+            queued: false,
+            exhaust: false,
+            input_ended: false,
+            asks_writable: false,
+            choked: false,
+            notify: false,
+            reason: None,
+            discarded: 0,
+            inbound: None,
+            outbound: None,
+            deadline: Moment::NEVER,
+            armed: Moment::NEVER,
+            active_at: now,
+            opened_at: now,
+            bytes_in: 0,
+            bytes_out: 0,
+            peer,
+        }
+    }
+
+    /// Ends the session in order: what is kept is still sent.
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Flushing;
+            self.deadline = Moment::NEVER;
+            self.inbound = None;
+            self.reason.get_or_insert(reason);
+        }
+    }
+
+    /// Ends the connection at once.
+    pub(super) fn abort(&mut self, reason: CloseReason) {
+        if self.phase != Phase::Dead {
+            self.phase = Phase::Dead;
+            self.reason.get_or_insert(reason);
+        }
+    }
+
+    /// The socket failed. If output was lost by it, that is why the connection ended, whatever
+    /// the server had meant to do.
+    pub(super) fn fail(&mut self, reason: CloseReason) {
+        if self.outbound.is_some() || self.phase == Phase::Open {
+            self.reason = Some(reason);
+        }
+        self.abort(reason);
+    }
+
+    /// Bytes of output that the peer has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.outbound
+            .as_ref()
+            .map_or(0, |outbound| outbound.unsent().len())
+    }
+
+    /// Bytes of memory held for this connection's input and output.
+    pub(super) fn kept(&self) -> usize {
+        self.outbound.as_ref().map_or(0, |outbound| outbound.held())
+            + self
+                .inbound
+                .as_ref()
+                .map_or(0, |inbound| inbound.0.capacity())
+    }
+
+    /// Applies the water marks to what is unsent now.
+    pub(super) fn mark_water(&mut self) {
+        let unsent = self.unsent();
+        self.choked = match self.choked {
+            false => unsent > HIGH_WATER_BYTES,
+            true => unsent >= LOW_WATER_BYTES,
+        };
+    }
+
+    /// Whether a read is to be tried: there may be something, and there is room for what it causes.
+    ///
+    /// `crowded` says that all connections together keep too much; then only those that keep no
+    /// output are read.
+    pub(super) fn wants_read(&self, crowded: bool) -> bool {
+        let room = match self.phase {
+            Phase::Open => !(self.choked || crowded && self.outbound.is_some()),
+            Phase::Flushing => self.discarded < LINGER_BYTES_MAX,
+            Phase::Lingering => true,
+            Phase::Dead => false,
+        };
+        room && self.readable && !self.input_ended
+    }
+
+    /// Whether a write is to be tried.
+    pub(super) fn wants_write(&self) -> bool {
+        self.phase != Phase::Dead && self.outbound.is_some() && self.writable
+    }
+
+    /// The nearest of the session's deadline, the idle limit and the linger's.
+    ///
+    /// While a session has a deadline of its own the connection is not idle: somebody is owed
+    /// something. Output that waits must make progress in any case.
+    pub(super) fn next_deadline(&self, idle: Option<Duration>) -> Moment {
+        let idle = idle.map_or(Moment::NEVER, |idle| self.active_at.after(idle));
+        match self.phase {
+            Phase::Open if self.deadline.is_some() && self.outbound.is_none() => self.deadline,
+            Phase::Open => self.deadline.min(idle),
+            Phase::Flushing => idle,
+            Phase::Lingering => self.deadline,
+            Phase::Dead => Moment::NEVER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::net::UnixStream;
+
+    fn connection() -> Connection {
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let now = Moment::from_nanos(1_000);
+        Connection::new(Stream::Unix(stream), Peer::Gone, 1, 0, now)
+    }
+
+    fn keep(c: &mut Connection, bytes: usize) {
+        c.outbound = (bytes > 0).then(|| Box::new(Outbound::new(&vec![0; bytes])));
+        c.mark_water();
+    }
+
+    #[test]
+    fn reading_stops_at_the_high_water_mark_and_resumes_below_the_low_one() {
+        let mut c = connection();
+        c.readable = true;
+        keep(&mut c, HIGH_WATER_BYTES);
+        assert!(c.wants_read(false));
+        assert!(
+            !c.wants_read(true),
+            "crowded: who has output waiting is not read"
+        );
+        keep(&mut c, HIGH_WATER_BYTES + 1);
+        assert!(!c.wants_read(false));
+        keep(&mut c, LOW_WATER_BYTES);
+        assert!(!c.wants_read(false));
+        keep(&mut c, LOW_WATER_BYTES - 1);
+        assert!(c.wants_read(false));
+        keep(&mut c, 0);
+        assert!(c.wants_read(true));
+    }
+
+    #[test]
+    fn a_session_that_waits_for_its_deadline_is_not_idle() {
+        let mut c = connection();
+        let idle = Some(Duration::from_nanos(500));
+        assert_eq!(c.next_deadline(idle), Moment::from_nanos(1_500));
+        assert_eq!(c.next_deadline(None), Moment::NEVER);
+        c.deadline = Moment::from_nanos(9_000);
+        assert_eq!(c.next_deadline(idle), Moment::from_nanos(9_000));
+        keep(&mut c, 1);
+        assert_eq!(
+            c.next_deadline(idle),
+            Moment::from_nanos(1_500),
+            "output must make progress"
+        );
+    }
+
+    #[test]
+    fn a_flushing_connection_throws_away_input_up_to_its_limit() {
+        let mut c = connection();
+        c.readable = true;
+        keep(&mut c, HIGH_WATER_BYTES * 2);
+        c.close(CloseReason::Answered);
+        assert!(c.wants_read(true));
+        c.discarded = LINGER_BYTES_MAX;
+        assert!(!c.wants_read(false));
+        c.fail(CloseReason::Reset);
+        assert_eq!(
+            c.reason,
+            Some(CloseReason::Reset),
+            "what was lost is the reason"
+        );
+    }
+}

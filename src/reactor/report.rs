@@ -1,0 +1,56 @@
+//! The table that SIGUSR1 prints: listeners and connections as they are now.
+
+use std::fmt::Write as _;
+
+use super::Reactor;
+use super::connection::Phase;
+use crate::config::limits::REPORT_CONNECTIONS_MAX;
+
+impl Reactor {
+    /// Prints the table to standard error.
+    pub(super) fn report(&mut self) {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{} connections of at most {}, {} taken in all, {} bytes kept",
+            self.live, self.settings.connections_max, self.accepted, self.kept
+        );
+        for (_, listener) in self.sources.listeners() {
+            let name = self.services[usize::from(listener.service)].name;
+            let state = if self.paused {
+                "full"
+            } else if listener.retry_at.is_some() {
+                "resting"
+            } else {
+                "open"
+            };
+            let (endpoint, accepted) = (&listener.endpoint, listener.accepted);
+            let _ = writeln!(text, "listener {name} {endpoint} {state}, {accepted} taken");
+        }
+        for (_, c) in self.sources.connections().take(REPORT_CONNECTIONS_MAX) {
+            let phase = match c.phase {
+                Phase::Open if c.input_ended => "open, client has ended its writing",
+                Phase::Open => "open",
+                Phase::Flushing => "closing, output waits",
+                Phase::Lingering => "closing, waiting for the client's end",
+                Phase::Dead => "dead",
+            };
+            let _ = writeln!(
+                text,
+                "connection {} #{} {} {phase}, for {:.1} s, {} bytes in, {} bytes out, {} unsent",
+                self.services[usize::from(c.service)].name,
+                c.number,
+                c.peer,
+                self.now.since(c.opened_at).as_secs_f64(),
+                c.bytes_in,
+                c.bytes_out,
+                c.unsent(),
+            );
+        }
+        if self.live > REPORT_CONNECTIONS_MAX {
+            let _ = writeln!(text, "... and {} more", self.live - REPORT_CONNECTIONS_MAX);
+        }
+        self.stderr.write(text.as_bytes());
+    }
+}

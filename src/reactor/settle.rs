@@ -1,0 +1,226 @@
+//! The only place where effects become I/O.
+//!
+//! `settle` runs after every callback: it writes what was sent, keeps what the peer did not take,
+//! and applies the deadline and the ending. `conclude` runs at the end of every turn: it gives the
+//! session back when it has closed, moves a closing connection on, and sees that whoever has work
+//! left is queued and whoever has a deadline is armed.
+
+use std::io::{self, Write as _};
+
+use log::{debug, info, log_enabled, trace};
+use mio::Registry;
+
+use super::Reactor;
+use super::buffer::Outbound;
+use super::connection::{Connection, NO_SESSION, Phase};
+use super::hex::Dump;
+use super::sources::token;
+use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
+use crate::service::{CloseReason, DeadlineChange, Ending, SourceId};
+
+impl Reactor {
+    /// Applies what the last callback asked for.
+    pub(super) fn settle(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            effects,
+            poll,
+            services,
+            now,
+            ..
+        } = self;
+        if let Some(c) = sources.connection(id) {
+            let name = services[usize::from(c.service)].name;
+            for note in &effects.notes {
+                info!(target: "switchboard", "{name} #{} {}: {note}", c.number, c.peer);
+            }
+            if !effects.output.is_empty() {
+                trace!(target: "switchboard", "{name} #{} sends{}", c.number, Dump(&effects.output));
+                if c.send(&effects.output) {
+                    c.active_at = *now;
+                }
+                c.ask(id, poll.registry());
+            }
+            if let DeadlineChange::Set(deadline) = effects.deadline {
+                c.deadline = deadline;
+            }
+            match effects.ending {
+                Some(Ending::Close(reason)) => c.close(reason),
+                Some(Ending::Abort(reason)) => c.abort(reason),
+                None => {}
+            }
+        }
+        effects.clear();
+    }
+
+    /// Ends a turn of the connection; `kept_before` is what it kept when the turn began.
+    pub(super) fn conclude(&mut self, id: SourceId, kept_before: usize) {
+        let draining = self.is_draining();
+        let idle = self.settings.idle_timeout;
+        let Self {
+            sources,
+            services,
+            now,
+            run_queue,
+            timers,
+            dead,
+            kept,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.phase != Phase::Open && c.session != NO_SESSION {
+            let session = std::mem::replace(&mut c.session, NO_SESSION);
+            services[usize::from(c.service)].host.closed(session);
+        }
+        if c.phase == Phase::Flushing && c.outbound.is_none() {
+            // Whoever has read the end of the peer's stream has left nothing unread behind.
+            if c.input_ended {
+                c.phase = Phase::Dead;
+            } else if let Err(error) = c.stream.shutdown_write() {
+                c.fail(CloseReason::from_errno(error.raw_os_error()));
+            } else {
+                c.phase = Phase::Lingering;
+                c.deadline = now.after(Reactor::linger(draining, LINGER));
+            }
+        }
+        *kept = kept.saturating_sub(kept_before).saturating_add(c.kept());
+        if c.phase == Phase::Dead {
+            dead.push(id);
+            return;
+        }
+        let crowded = *kept > KEPT_BYTES_MAX;
+        if c.wants_write() || c.wants_read(crowded) {
+            run_queue.push(id, &mut c.queued);
+        }
+        let deadline = c.next_deadline(idle);
+        timers.arm(id, deadline, &mut c.armed);
+    }
+
+    /// The only place that frees a connection: after the batch, so that no event of it can meet
+    /// the next owner of its slot.
+    pub(super) fn bury(&mut self) {
+        let mut dead = std::mem::take(&mut self.dead);
+        for id in dead.drain(..) {
+            let Some(super::sources::Source::Connection(mut c)) = self.sources.remove(id) else {
+                continue;
+            };
+            self.kept = self.kept.saturating_sub(c.kept());
+            self.live -= 1;
+            // Dropping the socket ends its registration too; a failure here changes nothing.
+            let _ = self.poll.registry().deregister(&mut c.stream);
+            self.log_end(&c);
+            drop(c);
+            self.resume_listeners();
+        }
+        self.dead = dead;
+        let live = self.live;
+        let Self {
+            timers, sources, ..
+        } = self;
+        timers.sweep(live, |id| {
+            sources.get(id).map(super::sources::Source::armed)
+        });
+    }
+
+    fn log_end(&self, c: &Connection) {
+        let Some(reason) = c.reason else { return };
+        info!(
+            target: "switchboard",
+            "{} #{} {}: closed after {:.3} s, {} bytes in, {} bytes out: {reason}",
+            self.services[usize::from(c.service)].name,
+            c.number,
+            c.peer,
+            self.now.since(c.opened_at).as_secs_f64(),
+            c.bytes_in,
+            c.bytes_out,
+        );
+    }
+}
+
+impl Connection {
+    /// Writes what it can of `bytes`, behind what is kept, and keeps the rest. True if the peer
+    /// took any.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> bool {
+        if self.phase == Phase::Dead {
+            return false;
+        }
+        let mut taken = 0;
+        if self.outbound.is_none() && self.writable {
+            taken = self.write_some(&bytes[..bytes.len().min(WRITE_BYTES_MAX)]);
+        }
+        let rest = &bytes[taken..];
+        if self.phase != Phase::Dead && !rest.is_empty() {
+            match &mut self.outbound {
+                Some(outbound) => outbound.push(rest),
+                None => self.outbound = Some(Box::new(Outbound::new(rest))),
+            }
+            self.mark_water();
+        }
+        taken > 0
+    }
+
+    /// Writes one budget of what is kept. True if the peer took any.
+    pub(super) fn flush(&mut self) -> bool {
+        let Some(mut outbound) = self.outbound.take() else {
+            return false;
+        };
+        let unsent = outbound.unsent();
+        let taken = self.write_some(&unsent[..unsent.len().min(WRITE_BYTES_MAX)]);
+        outbound.advance(taken);
+        if !outbound.unsent().is_empty() {
+            self.outbound = Some(outbound);
+        }
+        self.mark_water();
+        taken > 0
+    }
+
+    /// One write; clears `writable` where it would block, ends the connection where it fails.
+    fn write_some(&mut self, bytes: &[u8]) -> usize {
+        loop {
+            match self.stream.write(bytes) {
+                Ok(taken) => {
+                    self.bytes_out += taken as u64;
+                    // A stream takes less than it was given only when it is full.
+                    self.writable = taken == bytes.len();
+                    return taken;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return 0;
+                }
+                Err(error) => {
+                    self.reason = Some(CloseReason::from_errno(error.raw_os_error()));
+                    self.phase = Phase::Dead;
+                    return 0;
+                }
+            }
+        }
+    }
+
+    /// Asks the poller for writability while output waits, and no longer: one call each way.
+    pub(super) fn ask(&mut self, id: SourceId, registry: &Registry) {
+        let needed = self.outbound.is_some();
+        if self.phase == Phase::Dead || needed == self.asks_writable {
+            return;
+        }
+        // While a write may still be taken the run queue sees to it; no event is needed yet.
+        if needed && self.writable {
+            return;
+        }
+        let interest = self.stream.interest(needed);
+        match registry.reregister(&mut self.stream, token(id), interest) {
+            Ok(()) => self.asks_writable = needed,
+            Err(error) => self.fail(CloseReason::from_errno(error.raw_os_error())),
+        }
+    }
+}
+
+/// Says at `debug` that a connection has come.
+pub(super) fn log_opening(name: &str, c: &Connection) {
+    if log_enabled!(target: "switchboard", log::Level::Debug) {
+        debug!(target: "switchboard", "{name} #{} {}: opened", c.number, c.peer);
+    }
+}

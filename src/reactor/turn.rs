@@ -1,0 +1,300 @@
+//! One bounded turn of a source: flush waiting output, read once, deliver an expired deadline.
+//!
+//! Reading comes before the deadline: what had arrived when the deadline passed counts as having
+//! come in time, also after the process was stopped for a while.
+
+use std::io::{self, Read as _};
+
+use log::trace;
+
+use super::Reactor;
+use super::connection::{Connection, Inbound, Phase};
+use super::hex::Dump;
+use super::sources::Source;
+use crate::config::limits::{
+    INPUT_KEPT_BYTES_MAX, KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX,
+};
+use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
+
+/// What one read gave.
+enum Got {
+    /// Nothing: it would have blocked, or the connection failed.
+    Nothing,
+    /// The end of the stream.
+    End,
+    /// That many bytes, behind those kept.
+    Bytes(usize),
+}
+
+impl Reactor {
+    /// Gives one source its turn.
+    pub(super) fn turn(&mut self, id: SourceId) {
+        match self.sources.get_mut(id) {
+            None => {}
+            Some(Source::Signals(signals)) => {
+                let pending = signals.pending().collect();
+                self.take_signals(pending);
+            }
+            Some(Source::Listener(listener)) => {
+                listener.queued = false;
+                self.accept(id);
+            }
+            Some(Source::Connection(c)) => {
+                c.queued = false;
+                let kept_before = c.kept();
+                self.turn_connection(id);
+                self.conclude(id, kept_before);
+            }
+        }
+    }
+
+    fn turn_connection(&mut self, id: SourceId) {
+        let crowded = self.kept > KEPT_BYTES_MAX;
+        let now = self.now;
+        let Self { sources, poll, .. } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.wants_write() {
+            if c.flush() {
+                c.active_at = now;
+            }
+            c.ask(id, poll.registry());
+        }
+        if c.wants_read(crowded) {
+            match c.phase {
+                Phase::Open => self.read(id),
+                Phase::Flushing | Phase::Lingering => self.discard(id),
+                Phase::Dead => {}
+            }
+        }
+        self.expire(id);
+    }
+
+    /// Reads once and offers what came, behind what was kept.
+    fn read(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            inbox,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        let served = &mut services[usize::from(c.service)];
+        let kept = c.inbound.take().map_or(0, |inbound| {
+            inbox[..inbound.0.len()].copy_from_slice(&inbound.0);
+            inbound.0.len()
+        });
+        let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
+        let call = Call {
+            id,
+            number: c.number,
+            now: *now,
+            peer: &c.peer,
+            effects,
+        };
+        match got {
+            Got::Nothing if kept == 0 => return,
+            Got::Nothing => {
+                c.keep(&inbox[..kept]);
+                return;
+            }
+            Got::End => served.host.end_of_input(c.session, &inbox[..kept], call),
+            Got::Bytes(count) => {
+                trace!(
+                    target: "switchboard",
+                    "{} #{} receives{}", served.name, c.number, Dump(&inbox[kept..kept + count])
+                );
+                let input = &inbox[..kept + count];
+                let used = served.host.receive(c.session, input, call);
+                if used > 0 {
+                    c.active_at = *now;
+                }
+                c.keep(&input[used..]);
+            }
+        }
+        self.settle(id);
+    }
+
+    /// Throws away what a closing connection's peer still sends.
+    fn discard(&mut self, id: SourceId) {
+        let draining = self.is_draining();
+        let now = self.now;
+        let Self { sources, inbox, .. } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        match c.read_into(&mut inbox[..READ_BYTES_MAX]) {
+            Got::Nothing => {}
+            // Once all is sent, and the peer has ended too, nothing is left to wait for.
+            Got::End if c.outbound.is_none() => c.phase = Phase::Dead,
+            Got::End => {}
+            Got::Bytes(count) => {
+                c.discarded = c
+                    .discarded
+                    .saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+                if c.phase == Phase::Lingering {
+                    if c.discarded >= LINGER_BYTES_MAX {
+                        c.phase = Phase::Dead;
+                    } else if draining {
+                        // The peer is not quiet: it gets a little more, within the grace.
+                        c.deadline = now.after(LINGER_DRAINING);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers a deadline that has come: the session's, the idle limit's, or the linger's.
+    fn expire(&mut self, id: SourceId) {
+        let idle = self.settings.idle_timeout;
+        let Self {
+            sources,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.next_deadline(idle) > *now {
+            return;
+        }
+        match c.phase {
+            Phase::Open if c.deadline <= *now => {
+                c.deadline = Moment::NEVER;
+                let host = &mut services[usize::from(c.service)].host;
+                let call = Call {
+                    id,
+                    number: c.number,
+                    now: *now,
+                    peer: &c.peer,
+                    effects,
+                };
+                host.deadline(c.session, call);
+                self.settle(id);
+                self.offer_again(id);
+            }
+            // Output that makes no progress will not make any more of it.
+            Phase::Open if c.outbound.is_some() => c.abort(CloseReason::IdleTimeout),
+            Phase::Open => c.close(CloseReason::IdleTimeout),
+            Phase::Flushing => {
+                c.reason = Some(CloseReason::IdleTimeout);
+                c.phase = Phase::Dead;
+            }
+            Phase::Lingering => c.phase = Phase::Dead,
+            Phase::Dead => {}
+        }
+    }
+
+    /// After a deadline the session may read bytes differently that it had left unused.
+    fn offer_again(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.phase != Phase::Open || c.input_ended {
+            return;
+        }
+        let Some(inbound) = c.inbound.take() else {
+            return;
+        };
+        let host = &mut services[usize::from(c.service)].host;
+        let call = Call {
+            id,
+            number: c.number,
+            now: *now,
+            peer: &c.peer,
+            effects,
+        };
+        let used = host.receive(c.session, &inbound.0, call);
+        if used > 0 {
+            c.active_at = *now;
+        }
+        c.keep(&inbound.0[used..]);
+        self.settle(id);
+    }
+
+    /// Tells a session that the server is going down.
+    pub(super) fn tell(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.phase != Phase::Open {
+            return;
+        }
+        let kept_before = c.kept();
+        let host: &mut dyn Hosted = &mut *services[usize::from(c.service)].host;
+        let call = Call {
+            id,
+            number: c.number,
+            now: *now,
+            peer: &c.peer,
+            effects,
+        };
+        host.shutting_down(c.session, call);
+        self.settle(id);
+        self.conclude(id, kept_before);
+    }
+}
+
+impl Connection {
+    /// One read. Keeps the rules of edge-triggered readiness: `readable` is cleared only where
+    /// nothing can be left, and after a hint that the stream ends a short read is no such sign.
+    fn read_into(&mut self, buffer: &mut [u8]) -> Got {
+        match self.stream.read(buffer) {
+            Ok(0) => {
+                self.input_ended = true;
+                self.readable = false;
+                Got::End
+            }
+            Ok(count) => {
+                self.bytes_in += count as u64;
+                if count < buffer.len() && !self.exhaust {
+                    self.readable = false;
+                }
+                Got::Bytes(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Got::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                self.exhaust = false;
+                Got::Nothing
+            }
+            Err(error) => {
+                self.fail(CloseReason::from_errno(error.raw_os_error()));
+                Got::Nothing
+            }
+        }
+    }
+
+    /// Keeps input that the session has not used; too much of it ends the connection.
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() || self.phase != Phase::Open {
+            return;
+        }
+        if rest.len() > INPUT_KEPT_BYTES_MAX {
+            self.close(CloseReason::InputTooLong);
+            return;
+        }
+        self.inbound = Some(Box::new(Inbound(rest.to_vec())));
+    }
+}

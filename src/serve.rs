@@ -1,0 +1,184 @@
+//! Joins the registry to the reactor: builds the services that are asked for, binds, serves.
+
+use std::path::Path;
+
+use log::LevelFilter;
+
+use crate::cli::{self, ServeArgs};
+use crate::config::board;
+use crate::config::endpoint::{Endpoint, ListenerSpec};
+use crate::config::limits::OUTPUT_FLUSH;
+use crate::config::options::Values;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::reactor::{self, Reactor, Settings, StartError, UnixOptions};
+use crate::service::{Entry, Hosted};
+use crate::services;
+
+/// Serves until a signal, or until the last of `--accepts` is done.
+///
+/// Everything that can be wrong with the command line is found before anything is bound.
+pub fn run(args: &ServeArgs) -> Exit {
+    let plan = match plan(&args.listeners) {
+        Ok(plan) => plan,
+        Err(problem) => return cli::usage_error(&problem),
+    };
+    let outputs = Output::stdout().and_then(|stdout| Ok((stdout, Output::stderr()?)));
+    let (stdout, stderr) = match outputs {
+        Ok(outputs) => outputs,
+        Err(error) => {
+            use std::io::Write as _;
+            // Nobody is left to tell where this fails too.
+            let _ = writeln!(std::io::stderr(), "error: can't start a thread: {error}");
+            return Exit::Failure;
+        }
+    };
+    start_log(&stderr);
+    let exit = match serve(args, plan, &stdout, &stderr) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            stderr.write(format!("error: {error}\n").as_bytes());
+            Exit::Failure
+        }
+    };
+    stdout.flush(OUTPUT_FLUSH);
+    stderr.flush(OUTPUT_FLUSH);
+    exit
+}
+
+/// One service with the listeners that share it.
+struct Planned<'a> {
+    entry: &'static Entry,
+    host: Box<dyn Hosted>,
+    listeners: Vec<(&'a ListenerSpec, UnixOptions)>,
+}
+
+/// Groups the listeners by service and reads their options; the error names the listener.
+fn plan(specs: &[ListenerSpec]) -> Result<Vec<Planned<'_>>, String> {
+    let mut planned = Vec::new();
+    for entry in services::ALL {
+        let specs: Vec<_> = specs
+            .iter()
+            .filter(|spec| spec.service == entry.name)
+            .collect();
+        if specs.is_empty() {
+            continue;
+        }
+        let values: Vec<Values> = specs.iter().map(|spec| spec.values.clone()).collect();
+        let host = (entry.build)(&values)
+            .map_err(|error| format!("{}: {}", specs[error.listener], error.error))?;
+        let listeners = specs.into_iter().map(|spec| {
+            let options = UnixOptions::from_values(&spec.values);
+            options
+                .map(|options| (spec, options))
+                .map_err(|error| format!("{spec}: {error}"))
+        });
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        planned.push(Planned {
+            entry,
+            host,
+            listeners,
+        });
+    }
+    Ok(planned)
+}
+
+fn serve(
+    args: &ServeArgs,
+    plan: Vec<Planned<'_>>,
+    stdout: &Output,
+    stderr: &Output,
+) -> Result<(), StartError> {
+    if let Some(data) = &args.data {
+        prepare_data(data)?;
+    }
+    let allowed = reactor::connections_allowed(args.listeners.len());
+    let connections_max = args.max_connections.map_or(allowed, |wanted| {
+        if wanted > allowed {
+            log::warn!(
+                target: "switchboard",
+                "--max-connections {wanted}: the descriptor limit allows {allowed}"
+            );
+        }
+        wanted.min(allowed)
+    });
+    let settings = Settings {
+        grace: args.grace,
+        idle_timeout: args.idle_timeout,
+        connections_max,
+        accepts: args.accepts,
+    };
+    let mut reactor = Reactor::new(settings, stderr.clone())?;
+    let mut table = String::new();
+    for Planned {
+        entry,
+        host,
+        listeners,
+    } in plan
+    {
+        let service = reactor.add_service(entry.name, host);
+        for (place, (spec, options)) in listeners.into_iter().enumerate() {
+            prepare_runtime(spec)?;
+            // A command line has fewer than 65,536 words.
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
+            for endpoint in reactor.listen(service, place, spec, &options)? {
+                table.push_str(&format!("{} {endpoint}\n", entry.name));
+            }
+        }
+    }
+    table.push_str("ready\n");
+    stdout.write(table.as_bytes());
+    reactor.run()
+}
+
+/// The directory of the default board's sockets is made where a listener wants it.
+fn prepare_runtime(spec: &ListenerSpec) -> Result<(), StartError> {
+    let runtime = board::runtime_directory();
+    match &spec.endpoint {
+        Endpoint::Unix(path) if path.parent() == Some(&runtime) => {
+            reactor::prepare_directory(&runtime)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `--data`: made with mode 0700 where it is missing; one that is there must be writable.
+fn prepare_data(data: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let fail = |error: std::io::Error| StartError::io(format!("--data {}", data.display()), &error);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(fail)?;
+    rustix::fs::access(
+        data,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .map_err(|errno| fail(errno.into()))
+}
+
+/// The log goes to standard error, through the bounded queue; `info` unless `RUST_LOG` says more.
+fn start_log(stderr: &Output) {
+    let style = match colours() {
+        true => env_logger::WriteStyle::Always,
+        false => env_logger::WriteStyle::Never,
+    };
+    let mut builder = env_logger::Builder::new();
+    builder
+        .filter_level(LevelFilter::Info)
+        .parse_default_env()
+        .format_timestamp_millis()
+        .format_target(false)
+        .target(env_logger::Target::Pipe(Box::new(stderr.clone())))
+        .write_style(style);
+    // There is only one start in a process; a second would keep the first one's log.
+    let _ = builder.try_init();
+}
+
+/// Colours on a terminal, unless `NO_COLOR` or a dumb terminal says otherwise (no-color.org).
+fn colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    rustix::termios::isatty(rustix::stdio::stderr()) && !set("NO_COLOR") && !dumb
+}
