@@ -1,0 +1,6 @@
+//! Integration: the real binary, and many real client processes. One test binary, so that support
+//! is built once. Each module is one theme.
+
+mod support;
+
+mod services;

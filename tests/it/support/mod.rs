@@ -1,0 +1,36 @@
+//! What every test needs: a server that is ended on drop, clients with a limit on their time, and
+//! readers of /proc. Nothing here sleeps for a fixed time or guesses a port.
+
+pub mod client;
+pub mod process;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test fails.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds; fails the test, naming `what`, where it does not within [`LIMIT`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < end, "waited {LIMIT:?} for: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Whether `program` can be run here. In CI, which installs them all, a missing one is a failure;
+/// elsewhere the test says that it is skipped, and for want of what.
+pub fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    });
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "{program} is not installed"
+    );
+    if !found {
+        eprintln!("skipped: {program} is not installed (see README.md)");
+    }
+    found
+}

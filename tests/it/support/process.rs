@@ -1,0 +1,80 @@
+//! What /proc says of a process.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use super::wait_until;
+
+fn read(pid: Pid, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+}
+
+/// The descendant of `parent` whose command has this name.
+pub fn named(parent: Pid, name: &str) -> Pid {
+    let mut found = None;
+    wait_until(&format!("a process {name}"), || {
+        found = descendants(parent)
+            .into_iter()
+            .find(|pid| read(*pid, "comm").trim_end() == name);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// `parent` and all processes below it.
+fn descendants(parent: Pid) -> Vec<Pid> {
+    let mut all = vec![parent];
+    let mut next = 0;
+    while let Some(pid) = all.get(next).copied() {
+        let children = read(pid, &format!("task/{pid}/children"));
+        let children = children
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok());
+        all.extend(children.filter_map(Pid::from_raw));
+        next += 1;
+    }
+    all
+}
+
+/// Processor time used by all threads, user and system (`/proc/PID/stat`, in ticks of 10 ms).
+pub fn cpu_time(pid: Pid) -> Duration {
+    let stat = read(pid, "stat");
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    // Fields 14 and 15 of proc(5), counted from the one behind the name.
+    let ticks: u64 = fields[11..=12]
+        .iter()
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// How often the main thread gave up the processor: once for each time that the loop slept.
+pub fn sleeps(pid: Pid) -> u64 {
+    let status = read(pid, &format!("task/{pid}/status"));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// Anonymous memory in bytes: what the process itself allocated and touched.
+pub fn anonymous_bytes(pid: Pid) -> u64 {
+    let rollup = read(pid, "smaps_rollup");
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB").trim();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+/// Open descriptors.
+pub fn descriptors(pid: Pid) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
