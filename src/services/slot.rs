@@ -82,14 +82,23 @@ impl Slot {
         for (listener, options) in listeners.iter().enumerate() {
             match (size, options.size) {
                 (Some(first), Some(second)) if first != second => {
-                    let problem = format!("is {second} here and {first} on another listener; one slot has one size");
-                    return Err(BuildError { listener, error: OptionError::new("size", problem) });
+                    let problem = format!(
+                        "is {second} here and {first} on another listener; one slot has one size"
+                    );
+                    return Err(BuildError {
+                        listener,
+                        error: OptionError::new("size", problem),
+                    });
                 }
                 _ => size = size.or(options.size),
             }
         }
         let size = size.unwrap_or(SIZE);
-        Ok(Self { size, message: Vec::new(), author: None })
+        Ok(Self {
+            size,
+            message: Vec::new(),
+            author: None,
+        })
     }
 }
 
@@ -137,20 +146,34 @@ impl Session {
     /// Looks at the bytes gathered; `from` is how many were looked at before.
     fn shape(&self, from: usize, size: usize) -> Shape {
         let new = self.bytes.get(from..).unwrap_or_default();
-        let end = new.iter().position(|byte| matches!(byte, b'\n' | 0)).map(|at| from + at);
+        let end = new
+            .iter()
+            .position(|byte| matches!(byte, b'\n' | 0))
+            .map(|at| from + at);
         let (len, framing) = match end {
             Some(end) if self.bytes[end] == b'\n' => {
                 let line = &self.bytes[..end];
-                (line.strip_suffix(b"\r").unwrap_or(line).len(), Framing::Line)
+                (
+                    line.strip_suffix(b"\r").unwrap_or(line).len(),
+                    Framing::Line,
+                )
             }
             Some(end) => (end, Framing::Nul),
             // A last CR may turn out to belong to the line's end.
             None => {
                 let len = self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes).len();
-                return if len < size { Shape::Open } else { Shape::TooLong };
+                return if len < size {
+                    Shape::Open
+                } else {
+                    Shape::TooLong
+                };
             }
         };
-        if len < size { Shape::Ended(len, framing) } else { Shape::TooLong }
+        if len < size {
+            Shape::Ended(len, framing)
+        } else {
+            Shape::TooLong
+        }
     }
 
     /// Whether what came first is a whole block: `size` bytes of which the last is a NUL.
@@ -164,7 +187,10 @@ impl Service for Slot {
     type Session = Session;
 
     fn open(&mut self, _: &mut Cx<'_, Self>) -> Session {
-        Session { bytes: Vec::new(), phase: Phase::Gathering }
+        Session {
+            bytes: Vec::new(),
+            phase: Phase::Gathering,
+        }
     }
 
     fn receive(&mut self, s: &mut Session, input: &[u8], cx: &mut Cx<'_, Self>) -> usize {

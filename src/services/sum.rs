@@ -23,7 +23,11 @@ auto:   binary if any of the first four bytes is neither printable ASCII nor whi
 Limits: what is no integer is ignored, and logged; a line has at most 4096 bytes, a longer one
 gets one line 'error: ...' and is skipped.
 Try it:  printf '5\\n-7\\n0\\n' | nc -N 127.0.0.1 1051",
-    options: &[Opt { key: "wire", default: "auto", help: "auto, text or binary" }],
+    options: &[Opt {
+        key: "wire",
+        default: "auto",
+        help: "auto, text or binary",
+    }],
     board: &["tcp://127.0.0.1:1051", "unix:RUNTIME/sum.sock"],
     build: |listeners| Host::build(listeners, |_| Ok(Sum)),
 };
@@ -50,8 +54,11 @@ pub enum Options {
 
 impl FromValues for Options {
     fn from_values(values: &Values) -> Result<Self, OptionError> {
-        let choices =
-            [("auto", Self::Auto), ("text", Self::Text), ("binary", Self::Binary)];
+        let choices = [
+            ("auto", Self::Auto),
+            ("text", Self::Text),
+            ("binary", Self::Binary),
+        ];
         values.choice("wire", &choices, Self::Auto)
     }
 }
@@ -85,7 +92,11 @@ impl Service for Sum {
             Options::Text => Wire::Text(Lines::default()),
             Options::Binary => Wire::Binary,
         };
-        Session { total: 0, ignored: 0, wire }
+        Session {
+            total: 0,
+            ignored: 0,
+            wire,
+        }
     }
 
     fn receive(&mut self, s: &mut Session, input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
@@ -174,7 +185,9 @@ impl Session {
                         return offered;
                     }
                 }
-                Next::TooLong => cx.send(b"error: a line has at most 4096 bytes; this one is skipped\n"),
+                Next::TooLong => {
+                    cx.send(b"error: a line has at most 4096 bytes; this one is skipped\n")
+                }
                 Next::Incomplete => return offered - input.len(),
             }
         }

@@ -45,7 +45,10 @@ fn a_writer_gets_what_the_slot_holds_when_its_delay_ends() {
     assert_eq!(t.take(b), b"second\0");
     let notes = t.take_notes();
     assert_eq!(notes[0], "stored \"first\"");
-    assert_eq!(notes[2], "gets back \"second\", the message of #2 127.0.0.1:40001");
+    assert_eq!(
+        notes[2],
+        "gets back \"second\", the message of #2 127.0.0.1:40001"
+    );
     assert_eq!(notes[3], "gets back its own message \"second\"");
 }
 
@@ -66,7 +69,10 @@ fn the_reply_ends_as_the_message_ended() {
     assert_eq!(reply(&[b"open"], false), b"open\0");
     assert_eq!(reply(&[&block], false), block);
     assert_eq!(reply(&[&dirty], false), clean);
-    assert_eq!(reply(&[&block[..3], &block[3..19], &block[19..]], false), block);
+    assert_eq!(
+        reply(&[&block[..3], &block[3..19], &block[19..]], false),
+        block
+    );
 }
 
 #[test]
@@ -74,17 +80,31 @@ fn nineteen_bytes_are_a_message_and_twenty_are_not() {
     let full = b"1234567890123456789";
     for (end, expected) in [(&b"\n"[..], &b"\n"[..]), (b"\r\n", b"\n"), (b"\0", b"\0")] {
         let sent = [&full[..], end].concat();
-        assert_eq!(reply(&[&sent], false), [&full[..], expected].concat(), "{end:?}");
+        assert_eq!(
+            reply(&[&sent], false),
+            [&full[..], expected].concat(),
+            "{end:?}"
+        );
         for cut in 1..sent.len() {
             let cut = reply(&[&sent[..cut], &sent[cut..]], false);
             assert_eq!(cut, [&full[..], expected].concat(), "{end:?}");
         }
     }
     assert_eq!(reply(&[full], true), [&full[..], b"\0"].concat());
-    for sent in [&b"12345678901234567890"[..], b"12345678901234567890\n", b"1234567890123456789\r\r"] {
-        assert_eq!(reply(&[sent], false), b"error: a message has at most 19 bytes\n");
+    for sent in [
+        &b"12345678901234567890"[..],
+        b"12345678901234567890\n",
+        b"1234567890123456789\r\r",
+    ] {
+        assert_eq!(
+            reply(&[sent], false),
+            b"error: a message has at most 19 bytes\n"
+        );
     }
-    assert_eq!(reply(&[b"1234567890123456789\r"], true), b"error: a message has at most 19 bytes\n");
+    assert_eq!(
+        reply(&[b"1234567890123456789\r"], true),
+        b"error: a message has at most 19 bytes\n"
+    );
 }
 
 #[test]
@@ -157,7 +177,13 @@ fn one_slot_has_one_size_and_its_limit_is_named() {
     let error = build(&["size=30", "size=31"]).unwrap();
     assert_eq!(error.listener, 1);
     assert!(error.error.to_string().contains("31 here and 30"));
-    assert!(build(&["size=1"]).unwrap().error.to_string().contains("from 2 to 4194304"));
+    assert!(
+        build(&["size=1"])
+            .unwrap()
+            .error
+            .to_string()
+            .contains("from 2 to 4194304")
+    );
     let mut t = Harness::with_listeners(&ENTRY, &["size=3", "delay=1s"]);
     let b = t.open_at(1);
     t.feed(b, b"abc\n");

@@ -17,13 +17,22 @@ fn answer(options: &str, pieces: &[&[u8]], end: bool) -> Vec<u8> {
 }
 
 fn binary(values: &[i32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_ne_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_ne_bytes())
+        .collect()
 }
 
 #[test]
 fn lines_are_added_until_0() {
-    assert_eq!(answer("wire=text", &[b"5\n-7\n0\nrubbish"], false), b"Result = -2\n");
-    assert_eq!(answer("wire=text", &[b" +5 \r\n\t6\n\n-0\n"], false), b"Result = 11\n");
+    assert_eq!(
+        answer("wire=text", &[b"5\n-7\n0\nrubbish"], false),
+        b"Result = -2\n"
+    );
+    assert_eq!(
+        answer("wire=text", &[b" +5 \r\n\t6\n\n-0\n"], false),
+        b"Result = 11\n"
+    );
     assert_eq!(answer("wire=text", &[b"5\n6"], true), b"Result = 11\n");
     assert_eq!(answer("wire=text", &[b"5\n0"], true), b"Result = 5\n");
     assert_eq!(answer("wire=text", &[], true), b"Result = 0\n");
@@ -33,7 +42,10 @@ fn lines_are_added_until_0() {
 fn what_is_no_integer_is_ignored_and_logged() {
     let mut t = Harness::new(&ENTRY, "wire=text");
     let a = t.open();
-    t.feed(a, b"abc\n1.5\n5 5\n+-5\n9223372036854775808\n\xd9\xa1\n1_000\n0x10\n7\n0\n");
+    t.feed(
+        a,
+        b"abc\n1.5\n5 5\n+-5\n9223372036854775808\n\xd9\xa1\n1_000\n0x10\n7\n0\n",
+    );
     assert_eq!(t.take(a), b"Result = 7\n");
     let notes = t.take_notes();
     assert_eq!(notes[0], "ignored \"abc\": no integer of 64 bits");
@@ -43,10 +55,17 @@ fn what_is_no_integer_is_ignored_and_logged() {
 
 #[test]
 fn sums_pass_64_bits_and_stay_exact() {
-    let text = b"9223372036854775807\n9223372036854775807\n-9223372036854775808\n9223372036854775807\n0\n";
-    let expected = format!("Result = {}\n", 3 * i128::from(i64::MAX) + i128::from(i64::MIN));
+    let text =
+        b"9223372036854775807\n9223372036854775807\n-9223372036854775808\n9223372036854775807\n0\n";
+    let expected = format!(
+        "Result = {}\n",
+        3 * i128::from(i64::MAX) + i128::from(i64::MIN)
+    );
     assert_eq!(answer("wire=text", &[text], false), expected.as_bytes());
-    let expected = block::padded(format!("Result = {}", 3 * i64::from(i32::MAX)).as_bytes(), 128);
+    let expected = block::padded(
+        format!("Result = {}", 3 * i64::from(i32::MAX)).as_bytes(),
+        128,
+    );
     let words = binary(&[i32::MAX, i32::MAX, i32::MAX, 0]);
     assert_eq!(answer("wire=binary", &[&words], false), expected);
 }
@@ -58,10 +77,16 @@ fn binary_integers_may_be_cut_anywhere() {
     for options in ["wire=binary", "wire=auto"] {
         assert_eq!(answer(options, &[&words], false), expected);
         for cut in 1..words.len() {
-            assert_eq!(answer(options, &[&words[..cut], &words[cut..]], false), expected);
+            assert_eq!(
+                answer(options, &[&words[..cut], &words[cut..]], false),
+                expected
+            );
         }
     }
-    assert_eq!(answer("wire=binary", &[&words[..8], b"\x01\x02"], true), expected);
+    assert_eq!(
+        answer("wire=binary", &[&words[..8], b"\x01\x02"], true),
+        expected
+    );
 }
 
 #[test]
@@ -88,7 +113,11 @@ fn every_prefix_decides_as_the_specification_says() {
             let expected = if text { "text" } else { "binary" };
             assert_eq!(named(decide(&prefix)), expected, "{byte:#x} at {at}");
             let short = named(decide(&prefix[..3]));
-            let expected = if text || at == 3 { "undecided" } else { "binary" };
+            let expected = if text || at == 3 {
+                "undecided"
+            } else {
+                "binary"
+            };
             assert_eq!(short, expected, "{byte:#x} at {at} of 3");
         }
     }
@@ -102,7 +131,11 @@ fn fewer_than_four_bytes_are_text_after_a_pause_if_a_newline_is_among_them() {
     let a = t.open();
     t.feed(a, b"0");
     t.advance(Duration::from_secs(60));
-    assert_eq!(t.deadline(a), Moment::NEVER, "without a newline nothing is decided");
+    assert_eq!(
+        t.deadline(a),
+        Moment::NEVER,
+        "without a newline nothing is decided"
+    );
     t.feed(a, b"\n");
     t.advance(Duration::from_millis(49));
     assert_eq!(t.take(a), b"");
