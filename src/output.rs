@@ -5,7 +5,6 @@
 //! queue full is dropped and counted; the count is written once there is room again.
 //! This is the only file that starts threads.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,11 +35,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
-    bytes: usize,
+    text: Vec<u8>,
+    lines: usize,
     /// Lines that found the queue full since the last one that was queued.
     dropped: u64,
-    /// The thread has taken lines and not finished writing them.
+    /// The thread has taken text and not finished writing it.
     writing: bool,
 }
 
@@ -79,30 +78,34 @@ impl Output {
     /// Queues text that ends with a newline; drops and counts it where the queue is full.
     pub fn write(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
-        let full = queue.lines.len() >= OUTPUT_LINES_MAX
-            || queue.bytes.saturating_add(text.len()) > OUTPUT_BYTES_MAX;
+        let full = queue.lines >= OUTPUT_LINES_MAX
+            || queue.text.len().saturating_add(text.len()) > OUTPUT_BYTES_MAX;
         if full {
             queue.dropped = queue.dropped.saturating_add(1);
             return;
         }
+        // A thread that has work looks again by itself when that is done.
+        let asleep = queue.text.is_empty() && !queue.writing;
         if queue.dropped > 0 {
             let lost = format!(
                 "... {} lines lost here: nobody read them in time\n",
                 queue.dropped
             );
             queue.dropped = 0;
-            queue.push(lost.into_bytes());
+            queue.push(lost.as_bytes());
         }
-        queue.push(text.to_vec());
+        queue.push(text);
         drop(queue);
-        self.shared.filled.notify_one();
+        if asleep {
+            self.shared.filled.notify_one();
+        }
     }
 
     /// Waits until all is written, at most `limit`; true if it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         let mut queue = self.shared.lock();
-        while queue.writing || !queue.lines.is_empty() {
+        while queue.writing || !queue.text.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -115,9 +118,9 @@ impl Output {
 }
 
 impl Queue {
-    fn push(&mut self, line: Vec<u8>) {
-        self.bytes += line.len();
-        self.lines.push_back(line);
+    fn push(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+        self.lines += 1;
     }
 }
 
@@ -145,21 +148,19 @@ fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
     loop {
         let mut queue = shared.lock();
         queue.writing = false;
-        while queue.lines.is_empty() {
+        while queue.text.is_empty() {
             shared.emptied.notify_all();
             queue = shared
                 .filled
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        batch.clear();
-        for line in queue.lines.drain(..) {
-            batch.extend_from_slice(&line);
-        }
-        queue.bytes = 0;
+        std::mem::swap(&mut batch, &mut queue.text);
+        queue.lines = 0;
         queue.writing = true;
         drop(queue);
         write_all(stream(), &batch);
+        batch.clear();
         batch.shrink_to(BATCH_KEPT_BYTES);
     }
 }

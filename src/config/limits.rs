@@ -104,10 +104,10 @@ pub const STALL: Duration = Duration::from_secs(1);
 pub const LATE_ITERATIONS_MAX: u32 = 16;
 
 /// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
-pub const OUTPUT_LINES_MAX: usize = 4096;
+pub const OUTPUT_LINES_MAX: usize = 64 * 1024;
 
 /// Bytes of those lines.
-pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long the end of the process waits for its last lines to be written.
 pub const OUTPUT_FLUSH: Duration = Duration::from_millis(500);

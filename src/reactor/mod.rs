@@ -252,14 +252,17 @@ impl Reactor {
             .unwrap_or_else(|| Events::with_capacity(EVENTS_PER_POLL));
         let asleep = self.clock.now();
         let timeout = self.timeout(asleep);
-        match self.poll.poll(&mut events, timeout) {
-            Ok(()) => {}
-            // A signal; its event comes with the next poll.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+        let interrupted = match self.poll.poll(&mut events, timeout) {
+            Ok(()) => false,
+            // A signal; its event comes with the next poll, as do all others.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             Err(error) => return Err(error),
+        };
+        if interrupted {
+            events.clear();
         }
         self.now = self.clock.now();
-        let quiet = events.is_empty() && self.run_queue.is_empty();
+        let quiet = !interrupted && events.is_empty() && self.run_queue.is_empty();
         for event in events.iter() {
             self.mark(event);
         }

@@ -102,6 +102,7 @@ impl Reactor {
     /// the next owner of its slot.
     pub(super) fn bury(&mut self) {
         let mut dead = std::mem::take(&mut self.dead);
+        let mut buried = false;
         for id in dead.drain(..) {
             let Some(super::sources::Source::Connection(mut c)) = self.sources.remove(id) else {
                 continue;
@@ -111,10 +112,12 @@ impl Reactor {
             // Dropping the socket ends its registration too; a failure here changes nothing.
             let _ = self.poll.registry().deregister(&mut c.stream);
             self.log_end(&c);
-            drop(c);
-            self.resume_listeners();
+            buried = true;
         }
         self.dead = dead;
+        if buried || self.paused {
+            self.resume_listeners();
+        }
         let live = self.live;
         let Self {
             timers, sources, ..
