@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod exit;
+pub mod serve;
 pub mod service;
 pub mod services;
 pub mod wire;

@@ -1,3 +1,7 @@
 //! The thin binary: parse, run, exit code.
 
-fn main() {}
+use switchboard::exit::Exit;
+
+fn main() -> Exit {
+    switchboard::cli::run()
+}
