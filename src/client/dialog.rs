@@ -198,7 +198,8 @@ impl<R: Rules> Dialog<'_, R> {
     /// False where nobody reads it any more.
     fn print_some(&mut self, ready: PollFlags) -> Result<bool, Failure> {
         if self.print.is_empty() {
-            return Ok(!ready.contains(PollFlags::ERR));
+            // Of a pipe, a socket and a terminal.
+            return Ok(!ready.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL));
         }
         match output::write_some(self.print.rest())? {
             Written::Taken(taken) => self.print.take(taken),

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use crate::support::{Client, Server, run_with};
 
@@ -100,6 +101,20 @@ fn bytes_that_do_not_come_back_run_into_the_timeout() {
     let outcome = client.outcome();
     let text = format!("error: {}: no answer within 300ms\n", server.endpoint);
     assert_eq!((outcome.code, outcome.stderr), (Some(1), text));
+}
+
+#[test]
+fn a_slow_reader_is_waited_for_however_short_the_timeout() {
+    const SIZE: usize = 8 * 1024 * 1024;
+    let server = Server::start(copy_back);
+    let mut client = Client::start_unread(&["echo", "--timeout=1s", &server.endpoint]);
+    let mut stdin = client.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(&vec![b'x'; SIZE]));
+    assert!(!client.ends_within(Duration::from_millis(1500)));
+    client.read_stdout();
+    let (code, stdout, stderr) = client.bytes();
+    assert_eq!((code, stdout.len(), stderr.as_str()), (Some(0), SIZE, ""));
+    writer.join().unwrap().unwrap();
 }
 
 #[test]

@@ -30,8 +30,7 @@ impl Client {
     /// Starts the program with pipes on all three standard streams.
     pub fn start(arguments: &[&str]) -> Self {
         let mut client = Self::start_unread(arguments);
-        let stdout = client.child.stdout.take().unwrap();
-        client.stdout = Some(collect(stdout));
+        client.read_stdout();
         client
     }
 
@@ -51,6 +50,11 @@ impl Client {
             stdout: None,
             stderr,
         }
+    }
+
+    /// Reads its standard output from now on.
+    pub fn read_stdout(&mut self) {
+        self.stdout = self.child.stdout.take().map(collect);
     }
 
     /// Closes the reading end of its standard output.
