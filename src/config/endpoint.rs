@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -65,6 +66,33 @@ impl Endpoint {
             .iter()
             .any(|scheme| text.starts_with(scheme))
     }
+
+    /// A socket in the file system, by a path that is taken as it stands.
+    ///
+    /// An error where the path is empty, names a folder, holds a NUL or has more than
+    /// [`SOCKET_PATH_BYTES_MAX`] bytes.
+    pub fn unix(path: PathBuf) -> Result<Self, EndpointError> {
+        let bytes = path.as_os_str().as_bytes();
+        let (len, max) = (bytes.len(), SOCKET_PATH_BYTES_MAX);
+        let shown = path.to_string_lossy();
+        let shown = shown.escape_debug();
+        if bytes.is_empty() || bytes.contains(&0) {
+            return error("unix: needs a path");
+        }
+        if bytes.iter().any(u8::is_ascii_control) {
+            // It would forge lines of the table that scripts read.
+            return error(format!("unix:{shown}: the path holds a control character"));
+        }
+        if bytes.ends_with(b"/") {
+            return error(format!("unix:{shown}: the path names a folder"));
+        }
+        if len > max {
+            return error(format!(
+                "unix:{shown}: the path has {len} bytes; a socket's may have {max}"
+            ));
+        }
+        Ok(Endpoint::Unix(path))
+    }
 }
 
 impl FromStr for Endpoint {
@@ -101,23 +129,7 @@ fn unix(rest: &str) -> Result<Endpoint, EndpointError> {
         }
         return Ok(Endpoint::Abstract(name.to_owned()));
     }
-    if path.is_empty() || path.contains('\0') {
-        return error("unix: needs a path");
-    }
-    if path.ends_with('/') {
-        return error(format!(
-            "unix:{}: the path names a folder",
-            path.escape_debug()
-        ));
-    }
-    if path.len() > SOCKET_PATH_BYTES_MAX {
-        let (len, max) = (path.len(), SOCKET_PATH_BYTES_MAX);
-        let shown = path.escape_debug();
-        return error(format!(
-            "unix:{shown}: the path has {len} bytes; a socket's may have {max}"
-        ));
-    }
-    Ok(Endpoint::Unix(PathBuf::from(path)))
+    Endpoint::unix(PathBuf::from(path))
 }
 
 fn host_port(text: &str) -> Result<HostPort, EndpointError> {
@@ -285,6 +297,7 @@ mod tests {
             ("tcp://a b:80", "neither an address nor"),
             ("unix:", "needs a path"),
             ("unix:/run/", "names a folder"),
+            ("unix:/run/a\nb", "holds a control character"),
             ("unix://run/x", "needs an absolute path"),
             ("unix:@", "needs a name"),
             (&long, "has 108 bytes"),
