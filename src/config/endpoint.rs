@@ -93,15 +93,20 @@ fn unix(rest: &str) -> Result<Endpoint, EndpointError> {
         Some(_) => return error("unix:// needs an absolute path: unix:///run/x.sock"),
         None => rest,
     };
+    // An endpoint is shown in lines that scripts read; nothing in it may look like another line.
+    if path.contains(char::is_control) {
+        let shown = path.escape_debug();
+        return error(format!("unix:{shown}: there is a control character in it"));
+    }
     if let Some(name) = path.strip_prefix('@') {
-        if name.is_empty() || name.len() > SOCKET_PATH_BYTES_MAX || name.contains('\0') {
+        if name.is_empty() || name.len() > SOCKET_PATH_BYTES_MAX {
             return error(format!(
                 "unix:@ needs a name of 1 to {SOCKET_PATH_BYTES_MAX} bytes"
             ));
         }
         return Ok(Endpoint::Abstract(name.to_owned()));
     }
-    if path.is_empty() || path.contains('\0') {
+    if path.is_empty() {
         return error("unix: needs a path");
     }
     if path.ends_with('/') {
@@ -195,8 +200,12 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Tcp(at) => write!(f, "tcp://{at}"),
             Endpoint::Udp(at) => write!(f, "udp://{at}"),
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
-            Endpoint::Abstract(name) => write!(f, "unix:@{}", name.escape_debug()),
+            // Two slashes behind the colon are read as the longer form's; that form it is then.
+            Endpoint::Unix(path) => match path.to_string_lossy().starts_with("//") {
+                true => write!(f, "unix://{}", path.display()),
+                false => write!(f, "unix:{}", path.display()),
+            },
+            Endpoint::Abstract(name) => write!(f, "unix:@{name}"),
         }
     }
 }
@@ -254,6 +263,8 @@ mod tests {
             "unix:run/x.sock",
             "unix:/run/x.sock",
             "unix:@name",
+            "unix:////run/x.sock",
+            "unix:@it's \"quoted\"",
         ] {
             assert_eq!(
                 text.parse::<Endpoint>().map(|e| e.to_string()).as_deref(),
@@ -287,6 +298,8 @@ mod tests {
             ("unix:/run/", "names a folder"),
             ("unix://run/x", "needs an absolute path"),
             ("unix:@", "needs a name"),
+            ("unix:@a\0", "a control character"),
+            ("unix:/run/x\nready", "a control character"),
             (&long, "has 108 bytes"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
