@@ -30,8 +30,15 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         3 => vec(any::<u8>(), 1..8),
         3 => (1_usize..24).prop_map(|len| vec![b'a'; len]),
         2 => (0_usize..20).prop_map(block),
-        1 => (4_090_usize..4_100).prop_map(|len| vec![b'1'; len]),
+        2 => long_line(),
     ]
+}
+
+/// A line about as long as a line may be, with and without an end.
+fn long_line() -> impl Strategy<Value = Vec<u8>> {
+    let end = select(vec![&b"\n"[..], b"\r\n", b"\r", b"\rx\n", b""]);
+    // Blanks in front of a number: the line still counts where it is not too long.
+    (4_093_usize..4_098, end).prop_map(|(len, end)| [&vec![b' '; len - 1][..], b"7", end].concat())
 }
 
 /// A C program's buffer of 20 bytes with a string of this length in it.
