@@ -28,7 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "src/cli",
         &[
-            "cli", "client", "config", "exit", "output", "service", "services", "wire",
+            "cli", "client", "config", "exit", "output", "serve", "service", "services", "wire",
         ],
     ),
 ];
