@@ -1,3 +1,5 @@
+//! The command line: what it takes, and how it says no.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,63 +71,66 @@ fn flags_and_listeners_mix() {
     assert_eq!(args.data, Some(PathBuf::from("/d")));
 }
 
+/// An argument, how the error names it, and what it says.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "x=tcp://127.0.0.1:1",
+        "x=tcp://127.0.0.1:1: ",
+        "there are slot",
+    ),
+    (
+        "slot=udp://127.0.0.1:1",
+        "slot=udp://127.0.0.1:1: ",
+        "slot does not serve datagrams",
+    ),
+    (
+        "slot=tcp://h:1?wire=text",
+        "slot=tcp://h:1: option wire: ",
+        "takes delay, gap, size",
+    ),
+    (
+        "echo=tcp://h:1?mode=0600",
+        "echo=tcp://h:1: option mode: ",
+        "Unix sockets only",
+    ),
+    (
+        "echo=tcp://h:1?x=1",
+        "echo=tcp://h:1: option x: ",
+        "takes no options",
+    ),
+    (
+        "echo=unix:@h?group=g",
+        "echo=unix:@h: option group: ",
+        "a socket with a path",
+    ),
+    (
+        "echo=unix:h?x=1",
+        "echo=unix:h: option x: ",
+        "takes mode, group, notify",
+    ),
+    ("slot=tcp://h", "'slot=tcp://h'", "has no port"),
+    ("slot", "'slot'", "write SERVICE=ENDPOINT"),
+    (
+        "slot=tcp://h:1?delay",
+        "'slot=tcp://h:1?delay'",
+        "needs a value",
+    ),
+    ("--accepts=0", "--accepts", "0 is not in 1.."),
+    (
+        "--max-connections=0",
+        "--max-connections",
+        "0 is not in 1..",
+    ),
+    ("--max-connections=x", "--max-connections", "invalid digit"),
+    ("--grace=5", "--grace", "is no duration"),
+    ("--idle-timeout=-1s", "--idle-timeout", "is no duration"),
+    ("--data=", "--data", "a value is required"),
+    ("--config=x", "--config", "unexpected argument"),
+];
+
 #[test]
 fn a_wrong_argument_is_named_with_what_is_wrong() {
-    for (argument, named, problem) in [
-        (
-            "x=tcp://127.0.0.1:1",
-            "x=tcp://127.0.0.1:1: ",
-            "there are slot",
-        ),
-        (
-            "slot=udp://127.0.0.1:1",
-            "slot=udp://127.0.0.1:1: ",
-            "slot does not serve datagrams",
-        ),
-        (
-            "slot=tcp://h:1?wire=text",
-            "slot=tcp://h:1: option wire: ",
-            "takes delay, gap, size",
-        ),
-        (
-            "echo=tcp://h:1?mode=0600",
-            "echo=tcp://h:1: option mode: ",
-            "Unix sockets only",
-        ),
-        (
-            "echo=tcp://h:1?x=1",
-            "echo=tcp://h:1: option x: ",
-            "takes no options",
-        ),
-        (
-            "echo=unix:@h?group=g",
-            "echo=unix:@h: option group: ",
-            "a socket with a path",
-        ),
-        (
-            "echo=unix:h?x=1",
-            "echo=unix:h: option x: ",
-            "takes mode, group, notify",
-        ),
-        ("slot=tcp://h", "'slot=tcp://h'", "has no port"),
-        ("slot", "'slot'", "write SERVICE=ENDPOINT"),
-        (
-            "slot=tcp://h:1?delay",
-            "'slot=tcp://h:1?delay'",
-            "needs a value",
-        ),
-        ("--accepts=0", "--accepts", "0 is not in 1.."),
-        (
-            "--max-connections=0",
-            "--max-connections",
-            "0 is not in 1..",
-        ),
-        ("--max-connections=x", "--max-connections", "invalid digit"),
-        ("--grace=5", "--grace", "is no duration"),
-        ("--idle-timeout=-1s", "--idle-timeout", "is no duration"),
-        ("--data=", "--data", "a value is required"),
-        ("--config=x", "--config", "unexpected argument"),
-    ] {
+    for (argument, named, problem) in WRONG {
         let error = serve(&[argument]).unwrap_err();
         assert!(error.contains(named), "{argument}: {error}");
         assert!(error.contains(problem), "{argument}: {error}");

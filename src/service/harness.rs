@@ -160,6 +160,7 @@ impl Harness {
     pub fn vanish(&mut self, place: usize) {
         if self.peers[place].ending.is_none() {
             self.peers[place].ending = Some(Ending::Abort(CloseReason::Reset));
+            self.peers[place].deadline = Moment::NEVER;
             self.host.closed(self.peers[place].session);
         }
     }
