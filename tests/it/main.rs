@@ -3,4 +3,8 @@
 
 mod support;
 
+mod accepts;
+mod echo;
 mod services;
+mod slot;
+mod sum;
