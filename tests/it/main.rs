@@ -5,6 +5,9 @@ mod support;
 
 mod accepts;
 mod echo;
+mod paths;
+mod permissions;
 mod services;
 mod slot;
 mod sum;
+mod usage;
