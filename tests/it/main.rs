@@ -8,6 +8,8 @@ mod echo;
 mod paths;
 mod permissions;
 mod services;
+mod shutdown;
+mod signals;
 mod slot;
 mod sum;
 mod usage;
