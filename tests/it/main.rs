@@ -5,6 +5,7 @@ mod support;
 
 mod accepts;
 mod echo;
+mod foreign;
 mod paths;
 mod permissions;
 mod services;
