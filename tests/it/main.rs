@@ -3,5 +3,15 @@
 
 mod support;
 
+mod accepts;
+mod echo;
+mod foreign;
+mod paths;
+mod permissions;
 mod services;
+mod shutdown;
+mod signals;
+mod slot;
+mod sum;
 mod tour;
+mod usage;

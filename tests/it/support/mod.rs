@@ -3,7 +3,9 @@
 
 pub mod client;
 pub mod process;
+pub mod refusal;
 pub mod server;
+pub mod socket;
 
 use std::time::{Duration, Instant};
 

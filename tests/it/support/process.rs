@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use super::wait_until;
 
@@ -77,4 +77,21 @@ pub fn anonymous_bytes(pid: Pid) -> u64 {
 /// Open descriptors.
 pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The letter of its state (`/proc/PID/stat`): `R`, `S`, `T` for stopped.
+pub fn state(pid: Pid) -> char {
+    let stat = read(pid, "stat");
+    let rest = stat.rsplit(") ").next().unwrap_or("");
+    rest.chars().next().unwrap_or('?')
+}
+
+/// Whether a mask of signals (`SigIgn`, `SigCgt` in `/proc/PID/status`) has this one.
+pub fn has_signal(pid: Pid, mask: &str, signal: Signal) -> bool {
+    let status = read(pid, "status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
+    let bits = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+    bits >> (signal.as_raw() - 1) & 1 == 1
 }
