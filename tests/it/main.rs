@@ -4,4 +4,5 @@
 mod support;
 
 mod closing;
+mod fairness;
 mod services;

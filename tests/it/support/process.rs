@@ -78,3 +78,14 @@ pub fn anonymous_bytes(pid: Pid) -> u64 {
 pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
+
+/// Processor time used by all threads so far, in nanoseconds (`schedstat`, proc(5)).
+pub fn run_time(pid: Pid) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanos = tasks.map(|task| {
+        let text = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+        let first = text.split_whitespace().next().unwrap_or("0");
+        first.parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanos.sum())
+}
