@@ -46,7 +46,8 @@ pub const BACKLOG: i32 = 4096;
 /// Descriptors that connections may not use: standard streams, epoll, signals, listeners, locks.
 pub const DESCRIPTOR_RESERVE: u64 = 64;
 
-/// At the connection cap listeners stop; they start again at this share of it, in percent.
+/// At the caps of connections and of kept bytes listeners stop; they start again at this share of
+/// both, in percent.
 pub const RESUME_PERCENT: usize = 90;
 
 /// The most events taken by one poll.

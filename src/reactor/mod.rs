@@ -280,6 +280,9 @@ impl Reactor {
             }
         }
         self.bury();
+        if self.paused {
+            self.resume_listeners();
+        }
         self.progress(quiet);
         let took = self.clock.now().since(self.now);
         if took > SLOW_ITERATION {
