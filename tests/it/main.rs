@@ -5,4 +5,6 @@ mod support;
 
 mod closing;
 mod fairness;
+mod idle;
+mod limits;
 mod services;
