@@ -7,4 +7,5 @@ mod closing;
 mod fairness;
 mod idle;
 mod limits;
+mod output;
 mod services;
