@@ -85,14 +85,7 @@ impl Output {
             queue.dropped = queue.dropped.saturating_add(1);
             return;
         }
-        if queue.dropped > 0 {
-            let lost = format!(
-                "... {} lines lost here: nobody read them in time\n",
-                queue.dropped
-            );
-            queue.dropped = 0;
-            queue.push(lost.into_bytes());
-        }
+        queue.tell_lost();
         queue.push(text.to_vec());
         drop(queue);
         self.shared.filled.notify_one();
@@ -115,6 +108,18 @@ impl Output {
 }
 
 impl Queue {
+    /// Puts the number of lines that were dropped in their place.
+    fn tell_lost(&mut self) {
+        if self.dropped > 0 {
+            let lost = format!(
+                "... {} lines lost here: nobody read them in time\n",
+                self.dropped
+            );
+            self.dropped = 0;
+            self.push(lost.into_bytes());
+        }
+    }
+
     fn push(&mut self, line: Vec<u8>) {
         self.bytes += line.len();
         self.lines.push_back(line);
@@ -152,6 +157,8 @@ fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        // Here too: there may be no later line that could bring the news.
+        queue.tell_lost();
         batch.clear();
         for line in queue.lines.drain(..) {
             batch.extend_from_slice(&line);
