@@ -5,6 +5,7 @@ mod support;
 
 mod closing;
 mod fairness;
+mod faults;
 mod idle;
 mod limits;
 mod output;
