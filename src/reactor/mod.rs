@@ -252,14 +252,17 @@ impl Reactor {
             .unwrap_or_else(|| Events::with_capacity(EVENTS_PER_POLL));
         let asleep = self.clock.now();
         let timeout = self.timeout(asleep);
-        match self.poll.poll(&mut events, timeout) {
-            Ok(()) => {}
-            // A signal; its event comes with the next poll.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+        let interrupted = match self.poll.poll(&mut events, timeout) {
+            Ok(()) => false,
+            // A signal, perhaps that of going on after a stop; what is ready comes with the next poll.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                true
+            }
             Err(error) => return Err(error),
-        }
+        };
         self.now = self.clock.now();
-        let quiet = events.is_empty() && self.run_queue.is_empty();
+        let quiet = !interrupted && events.is_empty() && self.run_queue.is_empty();
         for event in events.iter() {
             self.mark(event);
         }
@@ -268,7 +271,7 @@ impl Reactor {
         let crowd = events.iter().count() >= EVENTS_PER_POLL;
         let stalled = timeout.is_some_and(|timeout| self.now.since(asleep) > timeout + STALL);
         self.events = Some(events);
-        if (crowd || (stalled && !quiet)) && self.late < LATE_ITERATIONS_MAX {
+        if (crowd || interrupted || (stalled && !quiet)) && self.late < LATE_ITERATIONS_MAX {
             self.late += 1;
         } else {
             self.late = 0;
