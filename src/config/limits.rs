@@ -46,7 +46,8 @@ pub const BACKLOG: i32 = 4096;
 /// Descriptors that connections may not use: standard streams, epoll, signals, listeners, locks.
 pub const DESCRIPTOR_RESERVE: u64 = 64;
 
-/// At the connection cap listeners stop; they start again at this share of it, in percent.
+/// At the caps of connections and of kept bytes listeners stop; they start again at this share of
+/// both, in percent.
 pub const RESUME_PERCENT: usize = 90;
 
 /// The most events taken by one poll.
@@ -83,6 +84,10 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The longest duration that an option takes: 365 days.
 pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Turns given in one iteration; with more work than that the poller is asked in between, so that
+/// ten thousand replies that are due together make no iteration of a tenth of a second.
+pub const TURNS_PER_ITERATION: usize = 1024;
 
 /// Iterations in which a shutdown still reads what had arrived before it, ahead of saying goodbye.
 pub const CATCH_UP_ITERATIONS: u32 = 64;

@@ -4,8 +4,14 @@
 mod support;
 
 mod accepts;
+mod closing;
 mod echo;
+mod fairness;
+mod faults;
 mod foreign;
+mod idle;
+mod limits;
+mod output;
 mod paths;
 mod permissions;
 mod services;

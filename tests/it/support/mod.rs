@@ -6,6 +6,7 @@ pub mod process;
 pub mod refusal;
 pub mod server;
 pub mod socket;
+pub mod stream;
 
 use std::time::{Duration, Instant};
 

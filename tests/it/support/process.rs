@@ -95,3 +95,14 @@ pub fn has_signal(pid: Pid, mask: &str, signal: Signal) -> bool {
     let bits = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
     bits >> (signal.as_raw() - 1) & 1 == 1
 }
+
+/// Processor time used by all threads so far, in nanoseconds (`schedstat`, proc(5)).
+pub fn run_time(pid: Pid) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanos = tasks.map(|task| {
+        let text = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+        let first = text.split_whitespace().next().unwrap_or("0");
+        first.parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanos.sum())
+}
