@@ -1,4 +1,5 @@
-//! The peers: the same `echo` and `sum` as plainly as one would write them first.
+//! The peers: the same `echo` and `sum` (and tokio's `slot`) as plainly as one would write them
+//! first.
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
 //! textbook or the tutorial of its library shows. They log nothing and bound nothing.
@@ -9,11 +10,15 @@ mod tokio;
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// Bytes of a peer's own buffer for each connection.
 const BUFFER_BYTES: usize = 4096;
+
+/// From a message to its reply.
+const SLOT_DELAY: Duration = Duration::from_secs(2);
 
 /// Serves until it is killed; its Unix sockets are in the directory.
 type Serve = fn(&Path) -> io::Result<()>;

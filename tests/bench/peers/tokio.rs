@@ -3,15 +3,17 @@
 use std::future;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep_until};
 
-use super::{BUFFER_BYTES, add, announce};
+use super::{BUFFER_BYTES, SLOT_DELAY, add, announce};
 
 pub fn serve(directory: &Path) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(listen(directory))
 }
 
@@ -22,16 +24,20 @@ async fn listen(directory: &Path) -> io::Result<()> {
     let sum_tcp = TcpListener::bind("127.0.0.1:0").await?;
     let echo_unix = UnixListener::bind(&echo_path)?;
     let sum_unix = UnixListener::bind(&sum_path)?;
+    let slot_path = directory.join("slot.sock");
+    let slot_unix = UnixListener::bind(&slot_path)?;
     announce(&[
         ("echo", &format_args!("tcp://{}", echo_tcp.local_addr()?)),
         ("sum", &format_args!("tcp://{}", sum_tcp.local_addr()?)),
         ("echo", &format_args!("unix:{}", echo_path.display())),
         ("sum", &format_args!("unix:{}", sum_path.display())),
+        ("slot", &format_args!("unix:{}", slot_path.display())),
     ])?;
     accept_tcp(echo_tcp, echo);
     accept_tcp(sum_tcp, sum);
     accept_unix(echo_unix, echo);
     accept_unix(sum_unix, sum);
+    accept_unix(slot_unix, slot);
     future::pending().await
 }
 
@@ -82,4 +88,25 @@ async fn sum(stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream
         .write_all(format!("Result = {sum}\n").as_bytes())
         .await
+}
+
+/// Lines only, which is all that the bench sends.
+async fn slot(stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    static MESSAGE: Mutex<String> = Mutex::new(String::new());
+    let message = || {
+        MESSAGE
+            .lock()
+            .map_err(|_| io::Error::other("a task panicked"))
+    };
+    let mut stream = BufReader::with_capacity(BUFFER_BYTES, stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    if line.trim().is_empty() {
+        return stream.write_all(b"error: the message is empty\n").await;
+    }
+    let due = Instant::now() + SLOT_DELAY;
+    *message()? = line;
+    sleep_until(due).await;
+    let reply = message()?.clone();
+    stream.write_all(reply.as_bytes()).await
 }
