@@ -27,7 +27,7 @@ pub fn run(report: &mut Report) -> Outcome<()> {
     let mut promised = Vec::new();
     for transport in [Transport::Tcp, Transport::Unix] {
         for kind in WITH_PEERS {
-            let server = Server::start(kind)?;
+            let server = Server::start(kind).map_err(|error| format!("{kind}: {error}"))?;
             let count = match count(&server, transport, messages) {
                 Ok(count) => count,
                 Err(Failure::Strace(why)) => {

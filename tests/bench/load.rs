@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::report::{Outcome, Table, as_micros, median, micros, whole};
-use crate::server::Kind;
+use crate::server::{Kind, Server};
 
 /// The longest latency that a histogram tells apart, in nanoseconds: one minute.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
@@ -114,11 +114,11 @@ pub fn add_rows(table: &mut Table, load: &str, all: &[Series]) {
 pub fn in_turns(
     kinds: &[Kind],
     rounds: u32,
-    mut round: impl FnMut(&crate::server::Server) -> Outcome<Round>,
+    mut round: impl FnMut(&Server) -> Outcome<Round>,
 ) -> Outcome<Vec<Series>> {
     let mut servers = Vec::new();
     for kind in kinds {
-        servers.push(crate::server::Server::start(*kind)?);
+        servers.push(Server::start(*kind).map_err(|error| format!("{kind}: {error}"))?);
     }
     let mut all: Vec<Series> = kinds
         .iter()

@@ -59,13 +59,16 @@ impl Kind {
         let peer = match self {
             Self::Switchboard | Self::SwitchboardLogging => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-                command.arg("serve").arg("--data").arg(path.join("data"));
+                command.arg("serve");
                 for service in ["echo", "sum", "slot"] {
                     command.arg(format!("{service}=tcp://127.0.0.1:0"));
                     let socket = path.join(format!("{service}.sock"));
                     command.arg(format!("{service}=unix:{}", socket.display()));
                 }
-                command.env("RUST_LOG", level).env("XDG_RUNTIME_DIR", path);
+                command.env("RUST_LOG", level);
+                command
+                    .env("XDG_RUNTIME_DIR", path)
+                    .env("XDG_STATE_HOME", path);
                 return Ok(command);
             }
             Self::Tokio => peers::TOKIO,
@@ -110,7 +113,7 @@ impl Server {
             Ok(()) => Ok(server),
             Err(error) => Err(Error::new(
                 error.kind(),
-                format!("{kind}: {error}{}", server.log_tail()),
+                format!("{error}{}", server.log_tail()),
             )),
         }
     }
