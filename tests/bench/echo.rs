@@ -13,7 +13,7 @@ use crate::server::{Server, WITH_PEERS};
 
 pub const ABOUT: &str = "\
 50 connections send messages of 64 bytes; each keeps 1 or 16 of them under way. Percentiles are
-medians over the rounds, max is the worst of all rounds. CPU is the server's own, from /proc.";
+medians over the rounds, max is the worst of all rounds. CPU is the server's, all its threads.";
 
 const CONNECTIONS: usize = 50;
 const MESSAGE_BYTES: usize = 64;

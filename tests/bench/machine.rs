@@ -1,16 +1,15 @@
-//! The machine: what it is, who runs on which core, and what `/proc` tells of a server.
+//! The machine: what it is, who runs on which core, and what the kernel tells of a server.
 
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::uname;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
-/// `/proc/PID/stat` counts in these, on every Linux that we know.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// The head of a run's output.
 pub fn description(smoke: bool) -> String {
@@ -95,24 +94,12 @@ fn one(core: usize) -> CpuSet {
     set
 }
 
-/// Processor time of a process so far, all its threads and those that ended.
+/// Processor time of a process so far, all its threads and those that ended, in nanoseconds;
+/// `/proc/PID/stat` would tell it in ticks of ten milliseconds.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name may hold anything; what follows its last parenthesis is numbers.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let mut times = fields
-        .split_whitespace()
-        .skip(11)
-        .map_while(|field| field.parse::<u64>().ok());
-    match (times.next(), times.next()) {
-        (Some(user), Some(system)) => Ok(Duration::from_millis(
-            (user + system) * 1000 / TICKS_PER_SECOND,
-        )),
-        _ => Err(Error::new(
-            ErrorKind::InvalidData,
-            "/proc/PID/stat without times",
-        )),
-    }
+    let pid = i32::try_from(pid).map_err(Error::other)?;
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?;
+    Ok(clock.now()?.into())
 }
 
 /// Bytes of memory that belong to a process alone: heap, stacks, changed data; no file pages.

@@ -15,9 +15,10 @@ use crate::server::{Kind, Server};
 pub const ABOUT: &str = "\
 10,000 writers on Unix sockets (1,000 in a short run), all connected beforehand, each send a line,
 as fast as one thread can; a reply is due 2 s after its own message was sent. Lateness is what it
-took beyond that, as the writer sees it; a timer that counts milliseconds makes up to one of it.
-p50 and p99 are medians of the rounds, earliest and max are those of all. `switchboard, logging`
-writes its usual log, lines for each writer, into a file.";
+took beyond that, as the writer sees it. Up to 3 ms of it are the wait itself: its timeout is in
+whole milliseconds, and the kernel adds a slack of a thousandth. p50 and p99 are medians of the
+rounds, earliest and max are those of all. `switchboard, logging` writes its usual log, three lines
+for each writer, into a file, by a thread that has to share the server's core.";
 
 const KINDS: [Kind; 3] = [Kind::Switchboard, Kind::SwitchboardLogging, Kind::Tokio];
 
