@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::link::{Address, PolledLink, Transport};
-use crate::load::{Round, add_rows, in_turns, latencies, nanos, table};
+use crate::load::{ROUND_LENGTH, ROUNDS, Round, add_rows, in_turns, latencies, nanos, table};
 use crate::report::{Outcome, Report};
 use crate::server::{Server, WITH_PEERS};
 
@@ -20,19 +20,18 @@ const MESSAGE_BYTES: usize = 64;
 const DEPTHS: [usize; 2] = [1, 16];
 
 /// Before a round counts: caches, frequencies and buffers settle.
-const WARM_UP: Duration = Duration::from_millis(100);
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// No answer for so long means that it will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(report: &mut Report) -> Outcome<()> {
-    let rounds = report.pick(7, 1);
-    let length = report.pick(Duration::from_secs(1), Duration::from_millis(250));
+    let rounds = report.pick(ROUNDS, 1);
     let mut table = table("message");
     for transport in [Transport::Tcp, Transport::Unix] {
         for depth in DEPTHS {
             let all = in_turns(&WITH_PEERS, rounds, |server| {
-                round(server, transport, depth, length)
+                round(server, transport, depth)
             })?;
             add_rows(&mut table, &format!("{transport}, {depth} under way"), &all);
         }
@@ -41,13 +40,13 @@ pub fn run(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-fn round(server: &Server, transport: Transport, depth: usize, length: Duration) -> Outcome<Round> {
+fn round(server: &Server, transport: Transport, depth: usize) -> Outcome<Round> {
     let mut load = Load::new(server.address("echo", transport)?, depth)?;
     load.drive(WARM_UP, None)?;
     let mut latency = latencies()?;
     let cpu = server.cpu_time()?;
     let start = Instant::now();
-    let done = load.drive(length, Some(&mut latency))?;
+    let done = load.drive(ROUND_LENGTH, Some(&mut latency))?;
     let elapsed = start.elapsed();
     let cpu = server.cpu_time()?.saturating_sub(cpu);
     load.finish()?;

@@ -13,6 +13,13 @@ const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// Significant figures of a histogram.
 const FIGURES: u8 = 3;
 
+/// Rounds of each server in a full run: many short ones, because whatever else the machine does
+/// then disturbs all servers alike, and the median of many ratios bears some that are off.
+pub const ROUNDS: u32 = 21;
+
+/// How long a round is.
+pub const ROUND_LENGTH: Duration = Duration::from_millis(300);
+
 /// What one round on one server came to.
 pub struct Round {
     /// Messages or requests that were answered.

@@ -25,8 +25,11 @@ pub fn description(smoke: bool) -> String {
     } else {
         "release build"
     };
+    let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let busy = busy.split_whitespace().next().unwrap_or("unknown");
     format!(
-        "# Switchboard bench{}\n\n{cores} cores ({model}), {} {} {}, {build}, {}",
+        "# Switchboard bench{}\n\n{cores} cores ({model}), {} {} {}, {build}, {}; load \
+         average before the run {busy}",
         if smoke { ", short run" } else { "" },
         kernel.sysname().to_string_lossy(),
         kernel.release().to_string_lossy(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::link::{Address, PolledLink, Transport};
-use crate::load::{Round, add_rows, in_turns, latencies, nanos, table};
+use crate::load::{ROUND_LENGTH, ROUNDS, Round, add_rows, in_turns, latencies, nanos, table};
 use crate::report::{Outcome, Report};
 use crate::server::{Kind, Server};
 
@@ -21,7 +21,7 @@ const REPLY: &[u8] = b"Result = -2\n";
 const CONNECTIONS: usize = 16;
 
 /// Before a round counts.
-const WARM_UP: Duration = Duration::from_millis(100);
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// No answer for so long means that it will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,21 +34,20 @@ const KINDS: [Kind; 4] = [
 ];
 
 pub fn run(report: &mut Report) -> Outcome<()> {
-    let rounds = report.pick(7, 1);
-    let length = report.pick(Duration::from_secs(1), Duration::from_millis(250));
+    let rounds = report.pick(ROUNDS, 1);
     let mut table = table("request");
     for transport in [Transport::Tcp, Transport::Unix] {
-        let all = in_turns(&KINDS, rounds, |server| round(server, transport, length))?;
+        let all = in_turns(&KINDS, rounds, |server| round(server, transport))?;
         add_rows(&mut table, &transport.to_string(), &all);
     }
     println!("{table}");
     Ok(())
 }
 
-fn round(server: &Server, transport: Transport, length: Duration) -> Outcome<Round> {
+fn round(server: &Server, transport: Transport) -> Outcome<Round> {
     let address = server.address("sum", transport)?;
     drive(address, WARM_UP, server)?;
-    drive(address, length, server)
+    drive(address, ROUND_LENGTH, server)
 }
 
 /// One request under way.
