@@ -1,15 +1,15 @@
 //! Socket paths and ports: what is taken, what is refused in which words, and what is left alone.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use crate::support::client::read_all;
-use crate::support::refusal::{Refusal, refused};
+use crate::support::refusal::{Refusal, refused, wait};
 use crate::support::server::{Builder, Server};
 use crate::support::socket::Kind;
 
@@ -78,13 +78,41 @@ fn a_live_listener_of_somebody_else_is_refused_though_it_has_no_lock() {
     let path = folder.path().join("slot");
     let foreign = UnixListener::bind(&path).unwrap();
     refused_at(&path).expect(1, &[&listener(&path), "address already in use"]);
-    foreign.set_nonblocking(false).unwrap();
+    // With a full backlog it is live all the same: here the connection that has just asked fills it.
+    rustix::net::listen(&foreign, 0).unwrap();
+    refused_at(&path).expect(1, &[&listener(&path), "address already in use"]);
     assert!(path.exists(), "the foreign server's path is gone");
-    // A full backlog is a live server too.
+
     let datagram = folder.path().join("datagram");
-    let _other = std::os::unix::net::UnixDatagram::bind(&datagram).unwrap();
+    let _foreign = UnixDatagram::bind(&datagram).unwrap();
     refused_at(&datagram).expect(1, &[&listener(&datagram), "address already in use"]);
     assert!(datagram.exists());
+}
+
+#[test]
+fn a_live_server_whose_lock_file_was_removed_keeps_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slot");
+    let server = serve(&path);
+    fs::remove_file(folder.path().join("slot.lock")).unwrap();
+    refused_at(&path).expect(1, &[&listener(&path), "address already in use"]);
+    assert_serves(&server);
+    server.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn one_path_for_two_listeners_of_one_server_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slot");
+    let echo = format!("echo=unix:{}", path.display());
+    let builder = Builder::new(&[&listener(&path), &echo]);
+    refused(&builder).expect(1, &["address already in use"]);
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "something is left"
+    );
 }
 
 #[test]
@@ -240,6 +268,50 @@ fn a_directory_that_is_missing_or_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_server_that_starts_while_another_stops_serves_or_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slot");
+    let builder = Builder::new(&[&listener(&path)]).log("error");
+    let mut served = 0;
+    for round in 0..100 {
+        let mut first = Builder::new(&[&listener(&path)]).log("error").start();
+        // In which order the two meet is up to chance; both orders are tried.
+        let signalled_first = round % 2 == 0;
+        if signalled_first {
+            first.signal(Signal::INT);
+        }
+        let mut second = builder.command().spawn().unwrap();
+        if !signalled_first {
+            first.signal(Signal::INT);
+        }
+        let mut stdout = BufReader::new(second.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(first.wait().code(), Some(0), "round {round}");
+        if line.is_empty() {
+            assert_eq!(wait(&mut second), Some(1), "round {round}");
+            assert_eq!(
+                fs::read_dir(folder.path()).unwrap().count(),
+                0,
+                "round {round}"
+            );
+            continue;
+        }
+        served += 1;
+        UnixStream::connect(&path).expect("the path of the one that serves is there");
+        let pid = rustix::process::Pid::from_child(&second);
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(wait(&mut second), Some(0), "round {round}");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "round {round}"
+        );
+    }
+    eprintln!("{served} of 100 served");
+}
+
+#[test]
 fn of_two_that_start_at_once_on_one_path_exactly_one_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slot");
@@ -256,7 +328,7 @@ fn of_two_that_start_at_once_on_one_path_exactly_one_serves() {
         });
         assert_ne!(said[0], said[1], "round {round}: {said:?}");
         let (winner, loser) = if said[0] { (0, 1) } else { (1, 0) };
-        let code = crate::support::refusal::wait(&mut starters[loser]);
+        let code = wait(&mut starters[loser]);
         let log = fs::read_to_string(builders[loser].folder().join("log")).unwrap();
         assert_eq!(code, Some(1), "round {round}: {log}");
         assert!(
@@ -264,7 +336,7 @@ fn of_two_that_start_at_once_on_one_path_exactly_one_serves() {
             "round {round}: {log}"
         );
         assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket());
-        std::os::unix::net::UnixStream::connect(&path).expect("the winner serves");
+        UnixStream::connect(&path).expect("the winner serves");
         // Every second round begins with the path of a dead server.
         let signal = if round % 2 == 0 {
             Signal::KILL

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::client::read_all;
 use crate::support::process::state;
-use crate::support::server::{Builder, Server};
+use crate::support::server::Server;
 use crate::support::socket::{Kind, Socket, allow_descriptors};
 use crate::support::wait_until;
 
