@@ -8,6 +8,7 @@ mod echo;
 mod foreign;
 mod paths;
 mod permissions;
+mod races;
 mod services;
 mod shutdown;
 mod signals;

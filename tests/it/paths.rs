@@ -1,15 +1,15 @@
 //! Socket paths and ports: what is taken, what is refused in which words, and what is left alone.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use crate::support::client::read_all;
-use crate::support::refusal::{Refusal, refused, wait};
+use crate::support::refusal::{Refusal, refused};
 use crate::support::server::{Builder, Server};
 use crate::support::socket::Kind;
 
@@ -265,89 +265,6 @@ fn a_directory_that_is_missing_or_cannot_be_written_is_named() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let path = folder.path().join("slot");
     refused_at(&path).expect(1, &[&listener(&path), "permission denied"]);
-}
-
-#[test]
-fn a_server_that_starts_while_another_stops_serves_or_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("slot");
-    let builder = Builder::new(&[&listener(&path)]).log("error");
-    let mut served = 0;
-    for round in 0..100 {
-        let mut first = Builder::new(&[&listener(&path)]).log("error").start();
-        // In which order the two meet is up to chance; both orders are tried.
-        let signalled_first = round % 2 == 0;
-        if signalled_first {
-            first.signal(Signal::INT);
-        }
-        let mut second = builder.command().spawn().unwrap();
-        if !signalled_first {
-            first.signal(Signal::INT);
-        }
-        let mut stdout = BufReader::new(second.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        assert_eq!(first.wait().code(), Some(0), "round {round}");
-        if line.is_empty() {
-            assert_eq!(wait(&mut second), Some(1), "round {round}");
-            assert_eq!(
-                fs::read_dir(folder.path()).unwrap().count(),
-                0,
-                "round {round}"
-            );
-            continue;
-        }
-        served += 1;
-        UnixStream::connect(&path).expect("the path of the one that serves is there");
-        let pid = rustix::process::Pid::from_child(&second);
-        rustix::process::kill_process(pid, Signal::TERM).unwrap();
-        assert_eq!(wait(&mut second), Some(0), "round {round}");
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            0,
-            "round {round}"
-        );
-    }
-    eprintln!("{served} of 100 served");
-}
-
-#[test]
-fn of_two_that_start_at_once_on_one_path_exactly_one_serves() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("slot");
-    let builders = [(); 2].map(|()| Builder::new(&[&listener(&path)]).log("error"));
-    for round in 0..200 {
-        let mut starters = builders.each_ref().map(|b| b.command().spawn().unwrap());
-        // What each says first: the table, or nothing because it has ended.
-        let said = starters.each_mut().map(|starter| {
-            let mut start = [0; 5];
-            let stdout = starter.stdout.as_mut().unwrap();
-            stdout
-                .read_exact(&mut start)
-                .is_ok_and(|()| &start == b"slot ")
-        });
-        assert_ne!(said[0], said[1], "round {round}: {said:?}");
-        let (winner, loser) = if said[0] { (0, 1) } else { (1, 0) };
-        let code = wait(&mut starters[loser]);
-        let log = fs::read_to_string(builders[loser].folder().join("log")).unwrap();
-        assert_eq!(code, Some(1), "round {round}: {log}");
-        assert!(
-            log.contains("address already in use"),
-            "round {round}: {log}"
-        );
-        assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket());
-        UnixStream::connect(&path).expect("the winner serves");
-        // Every second round begins with the path of a dead server.
-        let signal = if round % 2 == 0 {
-            Signal::KILL
-        } else {
-            Signal::INT
-        };
-        let pid = rustix::process::Pid::from_child(&starters[winner]);
-        rustix::process::kill_process(pid, signal).unwrap();
-        starters[winner].wait().unwrap();
-        assert_eq!(path.exists(), signal == Signal::KILL, "round {round}");
-    }
 }
 
 #[test]

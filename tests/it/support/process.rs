@@ -1,6 +1,7 @@
 //! What /proc says of a process.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -94,4 +95,13 @@ pub fn has_signal(pid: Pid, mask: &str, signal: Signal) -> bool {
         .find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
     let bits = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
     bits >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// Whether a descriptor of the process is this file.
+pub fn has_open(pid: Pid, path: &Path) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut files = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    files.any(|file| file == path)
 }
