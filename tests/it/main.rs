@@ -14,6 +14,7 @@ mod limits;
 mod output;
 mod paths;
 mod permissions;
+mod races;
 mod services;
 mod shutdown;
 mod signals;

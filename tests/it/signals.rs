@@ -159,6 +159,32 @@ fn each_process_behind_a_notifying_listener_gets_usr1_once() {
 }
 
 #[test]
+fn a_process_with_several_connections_is_signalled_by_one_call() {
+    if !have("python3") || !have("strace") {
+        return;
+    }
+    // Signals that come close together are merged on their way, so the calls are counted here.
+    let builder = Builder::new(&["sum=unix:DIR/sum?notify=usr1"]);
+    let trace = builder.folder().join("trace");
+    let output = trace.display().to_string();
+    let wrapper = ["strace", "-o", &output, "-e", "trace=pidfd_send_signal"];
+    let mut server = builder.wrapped(&wrapper).start();
+    let path = server.unix("sum").display().to_string();
+    let clients = [(); 2].map(|()| start("python3", &["-c", NOTIFIED, &path, "catch"], b""));
+    wait_until("10 connections", || {
+        server.log().matches(": opened").count() == 10
+    });
+    server.signal(Signal::INT);
+    for client in clients {
+        let output = client.finish();
+        assert_eq!(output.stdout, b"1 5\n", "{output:?}");
+    }
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    let trace = fs::read_to_string(trace).unwrap();
+    assert_eq!(trace.matches("pidfd_send_signal(").count(), 2, "{trace}");
+}
+
+#[test]
 fn a_server_in_the_background_of_a_shell_that_ignores_interrupts_is_still_terminated() {
     let wrapper = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"];
     let mut server = Builder::new(&["echo=unix:DIR/echo"])

@@ -1,6 +1,7 @@
 //! What /proc says of a process.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -105,4 +106,13 @@ pub fn run_time(pid: Pid) -> Duration {
         first.parse::<u64>().unwrap()
     });
     Duration::from_nanos(nanos.sum())
+}
+
+/// Whether a descriptor of the process is this file.
+pub fn has_open(pid: Pid, path: &Path) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut files = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    files.any(|file| file == path)
 }

@@ -55,7 +55,7 @@ pub fn wait(child: &mut Child) -> Option<i32> {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("a server that should have refused to start runs");
+            panic!("a server that should have ended runs");
         }
         std::thread::park_timeout(std::time::Duration::from_millis(2));
     }
