@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -39,7 +38,17 @@ fn injected(call: &str, error: &str, occurrence: usize) -> Builder {
     let inject = format!("inject={call}:error={error}:when={occurrence}");
     let builder = Builder::new(&["sum=tcp://127.0.0.1:0", "sum=unix:DIR/sum.sock"]);
     let output = builder.folder().join("trace").display().to_string();
-    builder.wrapped(&["strace", "-f", "--seccomp-bpf", "-o", &output, "-e", &trace, "-e", &inject])
+    builder.wrapped(&[
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-o",
+        &output,
+        "-e",
+        &trace,
+        "-e",
+        &inject,
+    ])
 }
 
 /// One conversation to its end.
@@ -61,7 +70,11 @@ fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
         let start = process::descriptors(server.pid());
         let mut harmed = Vec::new();
         for round in 0..CONVERSATIONS {
-            let connect = if round % 2 == 0 { Client::tcp } else { Client::unix };
+            let connect = if round % 2 == 0 {
+                Client::tcp
+            } else {
+                Client::unix
+            };
             harmed.extend(converse(connect(&server, "sum")).err());
         }
         let what = format!("{call} {error} at {occurrence}");
@@ -71,32 +84,39 @@ fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
             process::descriptors(server.pid()) == start
         });
         let trace = fs::read_to_string(server.folder().join("trace")).unwrap();
-        assert_eq!(trace.matches("(INJECTED)").count(), 1, "{what}: it was not injected");
+        assert_eq!(
+            trace.matches("(INJECTED)").count(),
+            1,
+            "{what}: it was not injected"
+        );
         server.stop();
     }
 }
 
-/// Takes each of the errors in turn, on two threads: most of the time is strace's.
+/// Takes all of the errors at once, for most of the time passes in waiting.
 fn inject_all(call: &str, errors: &[(&str, usize)]) {
     if !can_inject() {
         return;
     }
     let _turn = one_at_a_time();
-    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((error, harmed_max)) = errors.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    inject(call, error, 1, *harmed_max);
-                }
-            });
+        for &(error, harmed_max) in errors {
+            scope.spawn(move || inject(call, error, 1, harmed_max));
         }
     });
 }
 
 #[test]
 fn an_error_of_accept_loses_nobody() {
-    let errors = ["EMFILE", "ENFILE", "ENOMEM", "ECONNABORTED", "EPERM", "EINTR", "EPROTO"];
+    let errors = [
+        "EMFILE",
+        "ENFILE",
+        "ENOMEM",
+        "ECONNABORTED",
+        "EPERM",
+        "EINTR",
+        "EPROTO",
+    ];
     inject_all("accept4", &errors.map(|error| (error, 0)));
 }
 
@@ -107,12 +127,23 @@ fn an_interrupted_wait_loses_nobody() {
 
 #[test]
 fn an_error_of_a_read_costs_its_own_connection() {
-    inject_all("recvfrom", &[("ECONNRESET", 1), ("ETIMEDOUT", 1), ("EINTR", 0)]);
+    inject_all(
+        "recvfrom",
+        &[("ECONNRESET", 1), ("ETIMEDOUT", 1), ("EINTR", 0)],
+    );
 }
 
 #[test]
 fn an_error_of_a_write_costs_its_own_connection() {
-    inject_all("sendto", &[("EPIPE", 1), ("ECONNRESET", 1), ("ENOBUFS", 1), ("EINTR", 0)]);
+    inject_all(
+        "sendto",
+        &[
+            ("EPIPE", 1),
+            ("ECONNRESET", 1),
+            ("ENOBUFS", 1),
+            ("EINTR", 0),
+        ],
+    );
 }
 
 #[test]
@@ -132,8 +163,14 @@ fn a_connection_that_cannot_be_watched_is_the_only_one_lost() {
         let status = builder.command().status().unwrap();
         assert_eq!(status.code(), Some(1), "at {occurrence}");
         let log = fs::read_to_string(builder.folder().join("log")).unwrap();
-        assert!(log.contains("error: ") && log.contains("no space left on device"), "{log}");
-        assert!(!builder.folder().join("sum.sock").exists(), "its path is left behind");
+        assert!(
+            log.contains("error: ") && log.contains("no space left on device"),
+            "{log}"
+        );
+        assert!(
+            !builder.folder().join("sum.sock").exists(),
+            "its path is left behind"
+        );
     }
     inject("epoll_ctl", "ENOSPC", AT_START + 1, 1);
 }
@@ -166,7 +203,9 @@ fn what_came_while_the_server_was_stopped_came_in_time() {
     for sum in &mut sums {
         sum.write_all(b"1000\n").unwrap();
     }
-    wait_until("the first bytes read", || server.log().matches("opened").count() == 5);
+    wait_until("the first bytes read", || {
+        server.log().matches("opened").count() == 5
+    });
     assert!(!slots[0].wait_readable(Duration::from_millis(100)));
     stop(&server);
     for slot in &mut slots {
@@ -209,7 +248,9 @@ fn clients_that_left_before_they_were_taken_leave_nothing_behind() {
     wait_until("the descriptors of the start", || {
         process::descriptors(server.pid()) == start
     });
-    wait_until("every end in the log", || server.log().matches("closed after").count() == 401);
+    wait_until("every end in the log", || {
+        server.log().matches("closed after").count() == 401
+    });
     server.stop();
 }
 
