@@ -53,6 +53,10 @@ pub const RESUME_PERCENT: usize = 90;
 /// The most events taken by one poll.
 pub const EVENTS_PER_POLL: usize = 1024;
 
+/// Connections beyond the cap that a shutdown takes from the backlog, to tell them so; they use the
+/// reserve of descriptors.
+pub const DRAIN_EXTRA_CONNECTIONS: usize = 32;
+
 /// How long a connection lingers after its last byte was sent, for the peer to end it.
 pub const LINGER: Duration = Duration::from_secs(5);
 
@@ -123,10 +127,14 @@ pub const LINE_BYTES_MAX: usize = 4096;
 /// The path of a Unix socket, in bytes: `sun_path` has 108 with the NUL (unix(7)).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// The path of a Unix listener, in bytes: the socket is made under a name with `.new` behind it.
+pub const LISTENER_PATH_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - 4;
+
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
+const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
 const _: () = assert!(
     usize::BITS == 64,

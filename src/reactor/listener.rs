@@ -16,7 +16,8 @@ use super::sources::{Source, token};
 use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{
-    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, KEPT_BYTES_MAX, RESUME_PERCENT,
+    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, DRAIN_EXTRA_CONNECTIONS,
+    KEPT_BYTES_MAX, RESUME_PERCENT,
 };
 use crate::service::{Call, CloseReason, Moment, Peer, SourceId};
 
@@ -244,6 +245,10 @@ impl Reactor {
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
         let kept_full = self.kept > KEPT_BYTES_MAX;
+        if matches!(self.state, State::CatchingUp { .. }) {
+            // They only come to be told, and take descriptors of the reserve for that.
+            return self.live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS;
+        }
         let full = self.live >= self.settings.connections_max || kept_full;
         if full && !self.paused {
             self.paused = true;

@@ -103,6 +103,8 @@ pub struct Reactor {
     effects: Effects,
     settings: Settings,
     state: State,
+    /// The shutdown began because the terminal has gone.
+    hung_up: bool,
     /// Connections that are not buried.
     live: usize,
     /// Connections taken in all.
@@ -175,6 +177,7 @@ impl Reactor {
             effects: Effects::default(),
             settings,
             state: State::Running,
+            hung_up: false,
             live: 0,
             accepted: 0,
             numbers: 0,

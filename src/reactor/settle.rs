@@ -115,7 +115,7 @@ impl Reactor {
             buried = true;
         }
         self.dead = dead;
-        if buried || self.paused {
+        if buried {
             self.resume_listeners();
         }
         let live = self.live;

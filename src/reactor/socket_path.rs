@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect, listen};
 
 use super::bind::stream_socket;
-use crate::config::limits::{BACKLOG, LOCK_TRIES_MAX, SOCKET_PATH_BYTES_MAX};
+use crate::config::limits::{BACKLOG, LOCK_TRIES_MAX};
 use crate::exit::words;
 
 /// Who may connect.
@@ -117,7 +117,7 @@ pub(super) fn bind_path(
     };
     let stale = probe(path)?;
     let new_path = with_suffix(path, ".new");
-    clear_new(path, &new_path)?;
+    clear_new(&new_path)?;
     let socket = match bind_new(&new_path, permissions) {
         Ok(socket) => socket,
         Err(problem) => {
@@ -198,14 +198,7 @@ fn probe(path: &Path) -> Result<bool, PathProblem> {
 
 /// Sees that the new name beside the path is free: a stale socket there was left by a server that
 /// was killed in its start; anything else is somebody's, and is named.
-fn clear_new(path: &Path, new_path: &Path) -> Result<(), PathProblem> {
-    let max = SOCKET_PATH_BYTES_MAX - ".new".len();
-    if path.as_os_str().len() > max {
-        let len = path.as_os_str().len();
-        return problem(format!(
-            "the path has {len} bytes; a listener's may have {max}"
-        ));
-    }
+fn clear_new(new_path: &Path) -> Result<(), PathProblem> {
     match probe(new_path) {
         Ok(false) => Ok(()),
         Ok(true) => Ok(unlink(new_path)?),

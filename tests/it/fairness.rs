@@ -13,7 +13,7 @@ use switchboard::config::limits::{HIGH_WATER_BYTES, READ_BYTES_MAX};
 
 use crate::support::client::read_all;
 use crate::support::server::{Builder, Server};
-use crate::support::stream::{Client, one_at_a_time, ready};
+use crate::support::stream::{Client, any_ready, one_at_a_time, ready};
 use crate::support::{process, wait_until};
 
 const KIB: u64 = 1024;
@@ -59,11 +59,7 @@ fn fill(clients: &mut [Client]) {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
             }
         }
-        // One of them gets room again where the server has read: the first will do as well as any.
-        taken |= clients
-            .iter()
-            .step_by(50)
-            .any(|client| ready(client.as_fd(), PollFlags::OUT, Duration::from_millis(2)));
+        taken |= any_ready(clients, PollFlags::OUT, Duration::from_millis(50));
     }
 }
 
@@ -138,8 +134,9 @@ fn accepting_goes_on_when_what_is_kept_for_all_was_taken() {
     let mut clients = Vec::new();
     while !server.log().contains("full: ") {
         assert!(clients.len() < 8000, "the limit of all was never met");
-        clients.extend(crowd(&server, 500));
-        fill(&mut clients);
+        let mut more = crowd(&server, 500);
+        fill(&mut more);
+        clients.extend(more);
     }
     let mut late = Client::tcp(&server, "echo");
     late.write_all(b"late").unwrap();

@@ -100,7 +100,9 @@ fn a_request_costs_a_wait_a_read_and_a_write() {
         let calls: Vec<_> = calls.collect();
         let each = calls.len() as f64 / (REQUESTS + 1) as f64;
         eprintln!("{each} calls for each request");
-        assert!(each < 3.05, "{each}");
+        // Now and then the kernel reports the same bytes twice (the sender's wake-up comes after
+        // they were read), which costs a wait and a read that finds nothing.
+        assert!(each < 3.2, "{each}");
     }
 }
 

@@ -51,9 +51,8 @@ fn serve_in_waves(server: &Server, at_least: usize) {
     );
     assert!(share < 0.01, "{share}");
     wait_until("every client's turn", || {
-        let (served, rest): (Vec<_>, _) = std::mem::take(&mut waiting)
-            .into_iter()
-            .partition(is_served);
+        let all = std::mem::take(&mut waiting).into_iter();
+        let (served, rest): (Vec<_>, _) = all.partition(is_served);
         waiting = rest;
         for mut client in served {
             client.half_close();

@@ -240,7 +240,7 @@ fn a_path_may_be_as_long_as_is_said_and_no_longer() {
     };
     serve(&of_length(103)).stop();
     let long = of_length(104);
-    refused_at(&long).expect(1, &[&listener(&long), "104 bytes", "103"]);
+    refused_at(&long).expect(2, &[&listener(&long), "104 bytes", "103"]);
     let too_long = of_length(108);
     refused_at(&too_long).expect(2, &["108 bytes", "107"]);
     assert_eq!(

@@ -278,6 +278,37 @@ fn whoever_waits_in_the_backlog_at_the_signal_is_served_or_told() {
 }
 
 #[test]
+fn a_shutdown_tells_some_of_those_who_waited_for_room() {
+    let mut server = Server::start(&[
+        "--max-connections=2",
+        "sum=tcp://127.0.0.1:0",
+        "sum=unix:DIR/sum.sock",
+    ]);
+    let mut clients: Vec<_> = (0..12)
+        .map(|number| Kind::BOTH[number % 2].connect(&server, "sum"))
+        .collect();
+    server.wait_for_log("full: 2 connections");
+    server.signal(Signal::INT);
+    for socket in &mut clients {
+        assert_eq!(String::from_utf8(read_all(socket)).unwrap(), BYE);
+    }
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn a_second_hang_up_is_that_of_the_same_terminal() {
+    let mut server = Server::start(&["slot=tcp://127.0.0.1:0?delay=500ms"]);
+    let mut owed = server.connect("slot");
+    owed.write_all(b"owed\n").unwrap();
+    server.wait_for_log("stored");
+    server.signal(Signal::HUP);
+    server.wait_for_log("SIGHUP: shutting down");
+    server.signal(Signal::HUP);
+    assert_eq!(read_all(&mut owed), b"owed\n");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+}
+
+#[test]
 fn nobody_gets_in_behind_the_signal() {
     let (mut server, _socket) = owing("60s");
     let path = server.unix("sum");

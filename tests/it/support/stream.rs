@@ -105,6 +105,16 @@ pub fn ready(fd: BorrowedFd<'_>, flags: PollFlags, at_most: Duration) -> bool {
     poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&timeout)).unwrap() > 0
 }
 
+/// Polls many clients at once: whether any of them is ready.
+pub fn any_ready(clients: &[Client], flags: PollFlags, at_most: Duration) -> bool {
+    let timeout = Timespec::try_from(at_most.min(LIMIT)).unwrap();
+    let mut fds: Vec<_> = clients
+        .iter()
+        .map(|client| PollFd::new(client, flags))
+        .collect();
+    poll(&mut fds, Some(&timeout)).unwrap() > 0
+}
+
 impl Read for Client {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
