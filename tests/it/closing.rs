@@ -55,7 +55,8 @@ fn reply_survives_surplus(mut client: Client, message: &[u8], reply: &[u8]) {
 }
 
 fn slot_reply_survives_surplus(size: usize) {
-    let server = server(&format!("delay=1ms&size={size}"));
+    // A writer that is not run for 50 ms would be cut in two by the default gap.
+    let server = server(&format!("delay=1ms&gap=30s&size={size}"));
     let mut message = vec![b'm'; size - 1];
     *message.last_mut().unwrap() = b'\n';
     for _ in 0..RUNS {
@@ -163,7 +164,7 @@ fn go(client: &mut Client, stage: Stage, size: usize) {
 #[test]
 fn a_reset_at_any_stage_costs_only_its_own_connection() {
     const SIZE: usize = 500_000;
-    let server = server(&format!("delay=20ms&size={SIZE}"));
+    let server = server(&format!("delay=20ms&gap=30s&size={SIZE}"));
     let start = process::descriptors(server.pid());
     for stage in [
         Stage::Connected,
