@@ -307,6 +307,18 @@ fn the_closing_line_says_who_how_long_how_much_and_why() {
 }
 
 #[test]
+fn a_warning_of_the_start_is_shown_at_once() {
+    let arguments = ["--max-connections", "99999999", "echo=unix:DIR/echo.sock"];
+    // A writer whose thread happens to start late finds the line without being woken.
+    for _ in 0..20 {
+        let server = Server::start(&arguments);
+        // Nobody connects, so the loop sleeps all the time.
+        server.wait_for_log("the descriptor limit allows");
+        server.stop();
+    }
+}
+
+#[test]
 fn what_stdin_is_makes_no_difference() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(writer);
