@@ -147,6 +147,19 @@ fn closed_and_full_standard_streams_do_not_stop_the_server() {
 }
 
 #[test]
+fn a_wrong_level_is_said_in_the_log_and_ends_nothing() {
+    let wrong = "switchboard=loud=er";
+    for redirection in ["2>/dev/full", "2>&-"] {
+        let script = format!("exec \"$0\" \"$@\" {redirection}");
+        Bare::start_at(wrong, &["sh", "-c", &script], |_| {}).storm(1);
+    }
+    let server = Builder::new(&["echo=unix:DIR/echo.sock"]).log(wrong);
+    let server = server.start();
+    server.wait_for_log("WARN ] RUST_LOG: ");
+    server.stop();
+}
+
+#[test]
 fn a_reader_of_one_line_does_not_stop_the_server() {
     let mut server = Bare::start(&[], |command| {
         command.stderr(Stdio::piped());
