@@ -223,6 +223,16 @@ fn a_line_that_comes_byte_by_byte_does_not_keep_a_connection() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_told_from_one_that_is_silent() {
+    let server = Server::start(&["--idle-timeout", "300ms", "echo=unix:DIR/echo.sock"]);
+    let mut client = Client::unix(&server, "echo");
+    // More than the kernel takes on the way back.
+    client.write_all(&[b'x'; 300_000]).unwrap();
+    server.wait_for_log("the server ended it: the client did not read for the idle timeout");
+    server.stop();
+}
+
+#[test]
 fn a_writer_that_waits_for_its_reply_is_not_idle() {
     let server = impatient();
     let mut clients = Client::both(&server, "slot");
