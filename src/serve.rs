@@ -144,16 +144,25 @@ fn start_log(stderr: &Output) {
         true => env_logger::WriteStyle::Always,
         false => env_logger::WriteStyle::Never,
     };
+    let filters = std::env::var("RUST_LOG").unwrap_or_default();
+    // Checked first: the logger's own parser prints what is wrong by a macro that panics where
+    // standard error is full or closed.
+    let wrong = env_filter::Builder::new().try_parse(&filters).err();
     let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Info);
+    if wrong.is_none() {
+        builder.parse_filters(&filters);
+    }
     builder
-        .filter_level(LevelFilter::Info)
-        .parse_default_env()
         .format_timestamp_millis()
         .format_target(false)
         .target(env_logger::Target::Pipe(Box::new(stderr.clone())))
         .write_style(style);
     // There is only one start in a process; a second would keep the first one's log.
     let _ = builder.try_init();
+    if let Some(error) = wrong {
+        log::warn!(target: "switchboard", "RUST_LOG: {error}; the level is info");
+    }
 }
 
 /// Colours on a terminal, unless `NO_COLOR` or a dumb terminal says otherwise (no-color.org).

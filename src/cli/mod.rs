@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
@@ -42,11 +42,21 @@ pub fn run() -> Exit {
     if let Some(pages) = help::pages_asked_for(&arguments) {
         return print(&pages);
     }
+    let foreign = arguments
+        .iter()
+        .find(|word| word.to_str().is_none())
+        .cloned();
     match parse(arguments) {
         Ok(Command::Serve(flags)) => serve::run(flags),
         Ok(Command::Write(write)) => clients::finish(write.run()),
         Ok(Command::Sum(sum)) => clients::finish(sum.run()),
         Ok(Command::Echo(echo)) => clients::finish(echo.run()),
+        // Of this error alone clap doesn't say which argument it is about.
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
+            let word = foreign.unwrap_or_default();
+            let shown = Readable(word.as_encoded_bytes());
+            usage_error(&format!("'{shown}' is not valid UTF-8"))
+        }
         Err(mut error) => {
             make_readable(&mut error);
             // Help and the version go to standard output, and are a success.

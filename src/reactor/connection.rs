@@ -129,8 +129,8 @@ impl Connection {
         }
     }
 
-    /// The socket failed. If output was lost by it, that is why the connection ended, whatever
-    /// the server had meant to do.
+    /// The socket failed, or no more time is given to it. If output was lost by it, that is why the
+    /// connection ended, whatever the server had meant to do.
     pub(super) fn fail(&mut self, reason: CloseReason) {
         if self.outbound.is_some() || self.phase == Phase::Open {
             self.reason = Some(reason);

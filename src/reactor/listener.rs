@@ -305,7 +305,7 @@ impl Reactor {
             if let Some(c) = self.sources.connection(id) {
                 let kept = c.kept();
                 let already = c.phase == super::connection::Phase::Dead;
-                c.abort(reason);
+                c.fail(reason);
                 if !already {
                     self.conclude(id, kept);
                 }

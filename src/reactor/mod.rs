@@ -253,6 +253,8 @@ impl Reactor {
             .events
             .take()
             .unwrap_or_else(|| Events::with_capacity(EVENTS_PER_POLL));
+        // Before the sleep, so that no line waits for the next event, not even one of the start.
+        self.stderr.wake();
         let asleep = self.clock.now();
         let timeout = self.timeout(asleep);
         let interrupted = match self.poll.poll(&mut events, timeout) {
@@ -290,7 +292,6 @@ impl Reactor {
             self.resume_listeners();
         }
         self.progress(quiet);
-        self.stderr.wake();
         let took = self.clock.now().since(self.now);
         if took > SLOW_ITERATION {
             warn!(target: "switchboard", "slow: one iteration took {took:?}");

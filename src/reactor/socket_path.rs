@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, chmodat, chownat,
-    fchmod, flock, lstat, open, rename, renameat_with, unlink,
+    fchmod, flock, link, lstat, open, rename, renameat_with, unlink,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect, listen};
@@ -128,7 +128,7 @@ pub(super) fn bind_path(
     // A stale socket is replaced in one step; where there was nothing, nothing may be replaced.
     let published = match stale {
         true => rename(&new_path, path),
-        false => renameat_with(CWD, &new_path, CWD, path, RenameFlags::NOREPLACE),
+        false => publish(&new_path, path),
     };
     if let Err(errno) = published {
         remove_socket(&new_path);
@@ -136,6 +136,19 @@ pub(super) fn bind_path(
     }
     guard.made = identity(&lstat(path)?);
     Ok((socket, guard))
+}
+
+/// Gives the socket its name, if nothing has that name yet.
+fn publish(new_path: &Path, path: &Path) -> Result<(), Errno> {
+    match renameat_with(CWD, new_path, CWD, path, RenameFlags::NOREPLACE) {
+        // A file system that does not know the flag, as NFS and 9p. A second name for the file
+        // takes nobody's place either.
+        Err(Errno::INVAL) => {
+            link(new_path, path)?;
+            unlink(new_path)
+        }
+        result => result,
+    }
 }
 
 /// Opens and locks the lock file, and makes sure that the path still names it.

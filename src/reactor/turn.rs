@@ -181,10 +181,10 @@ impl Reactor {
                 self.offer_again(id);
             }
             // Output that makes no progress will not make any more of it.
-            Phase::Open if c.outbound.is_some() => c.abort(CloseReason::IdleTimeout),
+            Phase::Open if c.outbound.is_some() => c.abort(CloseReason::NotRead),
             Phase::Open => c.close(CloseReason::IdleTimeout),
             Phase::Flushing => {
-                c.reason = Some(CloseReason::IdleTimeout);
+                c.reason = Some(CloseReason::NotRead);
                 c.phase = Phase::Dead;
             }
             Phase::Lingering => c.phase = Phase::Dead,

@@ -15,8 +15,10 @@ pub enum CloseReason {
     MessageTooLong,
     /// More unfinished input than the reactor keeps for one connection.
     InputTooLong,
-    /// No message came and nothing was read by the peer for `--idle-timeout`.
+    /// Nothing that the session could use came for `--idle-timeout`.
     IdleTimeout,
+    /// Output waited, and the peer took nothing of it for `--idle-timeout`.
+    NotRead,
     /// The server is shutting down.
     Shutdown,
     /// The server was shutting down and the grace ended with something still owed.
@@ -55,6 +57,7 @@ impl fmt::Display for CloseReason {
             Self::MessageTooLong => "the server ended it: the message was too long",
             Self::InputTooLong => "the server ended it: the input had no end",
             Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
+            Self::NotRead => "the server ended it: the client did not read for the idle timeout",
             Self::Shutdown => "the server ended it: it is shutting down",
             Self::GraceOver => "the server ended it: it is shutting down and the grace is over",
             Self::Reset => "the client broke it off",

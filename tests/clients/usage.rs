@@ -1,5 +1,9 @@
 //! Usage errors name what is wrong and end with status 2; help survives a closed output.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
 use crate::support::{Client, run};
 
 #[test]
@@ -40,6 +44,21 @@ fn a_wrong_command_line_is_status_2_and_named() {
             outcome.stderr
         );
     }
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_named() {
+    let word = OsStr::from_bytes(b"echo=unix:/run/\xff");
+    let outcome = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+        .args([OsStr::new("serve"), word])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(outcome.stderr).unwrap();
+    assert_eq!(outcome.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains(r"'echo=unix:/run/\xff' is not valid UTF-8"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -179,6 +179,20 @@ fn a_connection_that_cannot_be_watched_is_the_only_one_lost() {
     inject("epoll_ctl", "ENOSPC", AT_START + 1, 1);
 }
 
+#[test]
+fn a_file_system_that_cannot_rename_without_replacing_holds_a_path_all_the_same() {
+    if !can_inject() {
+        return;
+    }
+    let server = injected("renameat2", "EINVAL", 1).start();
+    let new = server.folder().join("sum.sock.new");
+    converse(Client::unix(&server, "sum")).unwrap();
+    assert!(!new.exists());
+    let path = server.unix("sum");
+    server.stop();
+    assert!(!path.exists());
+}
+
 /// Waits for the state of a process as proc(5) has it, `T` being stopped.
 fn stop(server: &Server) {
     server.signal(Signal::STOP);

@@ -147,6 +147,19 @@ fn closed_and_full_standard_streams_do_not_stop_the_server() {
 }
 
 #[test]
+fn a_wrong_level_is_said_in_the_log_and_ends_nothing() {
+    let wrong = "switchboard=loud=er";
+    for redirection in ["2>/dev/full", "2>&-"] {
+        let script = format!("exec \"$0\" \"$@\" {redirection}");
+        Bare::start_at(wrong, &["sh", "-c", &script], |_| {}).storm(1);
+    }
+    let server = Builder::new(&["echo=unix:DIR/echo.sock"]).log(wrong);
+    let server = server.start();
+    server.wait_for_log("WARN ] RUST_LOG: ");
+    server.stop();
+}
+
+#[test]
 fn a_reader_of_one_line_does_not_stop_the_server() {
     let mut server = Bare::start(&[], |command| {
         command.stderr(Stdio::piped());
@@ -302,6 +315,18 @@ fn the_closing_line_says_who_how_long_how_much_and_why() {
         );
         assert!(line.starts_with(&begin), "{line}");
         assert!(line.ends_with(end), "{line}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_warning_of_the_start_is_shown_at_once() {
+    let arguments = ["--max-connections", "99999999", "echo=unix:DIR/echo.sock"];
+    // A writer whose thread happens to start late finds the line without being woken.
+    for _ in 0..20 {
+        let server = Server::start(&arguments);
+        // Nobody connects, so the loop sleeps all the time.
+        server.wait_for_log("the descriptor limit allows");
         server.stop();
     }
 }

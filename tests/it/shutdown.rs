@@ -144,6 +144,22 @@ fn owing(grace: &str) -> (Server, Socket) {
 }
 
 #[test]
+fn the_log_says_whose_bytes_were_lost_when_the_grace_was_over() {
+    let mut server = Server::start(&["echo=unix:DIR/echo", "--grace", "300ms"]);
+    let mut socket = Kind::Unix.connect(&server, "echo");
+    // More than the kernel takes on the way back, and nothing is read of it.
+    socket.write_all(&[b'x'; 300_000]).unwrap();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.log();
+    assert!(
+        log.contains("300000 bytes in")
+            && log.contains("it is shutting down and the grace is over"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_second_interrupt_ends_it_at_once() {
     for second in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (mut server, _socket) = owing("60s");
