@@ -108,7 +108,7 @@ fn serve(
         connections_max,
         accepts: args.accepts,
     };
-    let mut reactor = Reactor::new(settings, stderr.clone())?;
+    let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
     let mut table = String::new();
     for Planned {
         entry,
@@ -116,7 +116,7 @@ fn serve(
         listeners,
     } in plan
     {
-        let service = reactor.add_service(entry.name, host);
+        let service = reactor.add_service(entry, host);
         for (place, (spec, options)) in listeners.into_iter().enumerate() {
             prepare_runtime(spec)?;
             // A command line has fewer than 65,536 words.

@@ -84,6 +84,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest duration that an option takes: 365 days.
 pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Pieces of mail between sessions that one iteration delivers; the rest waits for the next.
+pub const MAIL_PER_ITERATION: usize = 4096;
+
 /// Iterations in which a shutdown still reads what had arrived before it, ahead of saying goodbye.
 pub const CATCH_UP_ITERATIONS: u32 = 64;
 

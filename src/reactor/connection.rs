@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::buffer::Outbound;
 use super::stream::Stream;
 use crate::config::limits::{HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
-use crate::service::{CloseReason, Moment, Peer};
+use crate::service::{Call, CloseReason, Effects, Moment, Peer, SourceId};
 
 /// Where a connection stands on its way from `accept` to `bury`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,26 @@ impl Connection {
             bytes_in: 0,
             bytes_out: 0,
             peer,
+        }
+    }
+
+    /// What a callback of this connection's session is told.
+    pub(super) fn call<'a>(
+        &'a self,
+        id: SourceId,
+        now: Moment,
+        operator: bool,
+        effects: &'a mut Effects,
+    ) -> Call<'a> {
+        let (number, peer) = (self.number, &self.peer);
+        Call {
+            id,
+            number,
+            now,
+            peer,
+            datagram: false,
+            operator,
+            effects,
         }
     }
 

@@ -99,6 +99,7 @@ impl Reactor {
         let soon = self.now.after(LINGER_DRAINING);
         for id in ids {
             self.tell(id);
+            self.deliver_mail();
             let Self {
                 sources, timers, ..
             } = self;

@@ -18,7 +18,7 @@ use super::{Reactor, State};
 use crate::config::limits::{
     ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, RESUME_PERCENT,
 };
-use crate::service::{Call, CloseReason, Moment, Peer, SourceId};
+use crate::service::{CloseReason, Moment, Peer, SourceId};
 
 /// A listener's socket.
 pub(super) enum Socket {
@@ -215,14 +215,8 @@ impl Reactor {
             return;
         }
         let served = &mut self.services[usize::from(service)];
-        log_opening(served.name, &c);
-        let call = Call {
-            id,
-            number: c.number,
-            now: self.now,
-            peer: &c.peer,
-            effects: &mut self.effects,
-        };
+        log_opening(served.entry.name, &c);
+        let call = c.call(id, self.now, self.operator, &mut self.effects);
         c.session = served.host.open(place, call);
         self.sources.insert(Source::Connection(c));
         self.live += 1;

@@ -19,6 +19,7 @@ mod connection;
 mod drain;
 mod hex;
 mod listener;
+mod mail;
 mod peer;
 mod report;
 mod run_queue;
@@ -30,6 +31,7 @@ mod stream;
 mod timers;
 mod turn;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +52,7 @@ use crate::config::limits::{
     SLOW_ITERATION, STALL,
 };
 use crate::output::Output;
-use crate::service::{Effects, Hosted, Moment, SourceId};
+use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
 
 /// What the command line says about the loop.
 #[derive(Debug, Clone)]
@@ -78,9 +80,9 @@ enum State {
     Stopped,
 }
 
-/// A service by the name in the log, with its sessions.
+/// A service as the registry lists it, with its sessions.
 struct Served {
-    name: &'static str,
+    entry: &'static Entry,
     host: Box<dyn Hosted>,
 }
 
@@ -115,6 +117,11 @@ pub struct Reactor {
     dead: Vec<SourceId>,
     /// Listeners do not accept: the cap was reached.
     paused: bool,
+    /// What sessions have sent to others and nobody has delivered yet.
+    mail: VecDeque<(u8, Mail)>,
+    /// Somebody is at the console.
+    operator: bool,
+    stdout: Output,
     stderr: Output,
 }
 
@@ -150,7 +157,7 @@ impl Reactor {
     ///
     /// # Errors
     /// Where the system refuses a poller or the handlers.
-    pub fn new(settings: Settings, stderr: Output) -> Result<Self, StartError> {
+    pub fn new(settings: Settings, stdout: Output, stderr: Output) -> Result<Self, StartError> {
         let fail = |error: io::Error| StartError::io("the poller", &error);
         let poll = Poll::new().map_err(fail)?;
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
@@ -181,13 +188,16 @@ impl Reactor {
             kept: 0,
             dead: Vec::new(),
             paused: false,
+            mail: VecDeque::new(),
+            operator: false,
+            stdout,
             stderr,
         })
     }
 
     /// Adds a service; returns its key for [`Reactor::listen`].
-    pub fn add_service(&mut self, name: &'static str, host: Box<dyn Hosted>) -> u8 {
-        self.services.push(Served { name, host });
+    pub fn add_service(&mut self, entry: &'static Entry, host: Box<dyn Hosted>) -> u8 {
+        self.services.push(Served { entry, host });
         // There are as many services as lines in the registry, a dozen.
         u8::try_from(self.services.len() - 1).unwrap_or(u8::MAX)
     }
@@ -282,6 +292,7 @@ impl Reactor {
                 self.turn(id);
             }
         }
+        self.deliver_mail();
         self.bury();
         self.progress(quiet);
         let took = self.clock.now().since(self.now);
@@ -293,7 +304,10 @@ impl Reactor {
 
     /// How long the poll may sleep; `None` until an event comes.
     fn timeout(&self, now: Moment) -> Option<Duration> {
-        if !self.run_queue.is_empty() || matches!(self.state, State::CatchingUp { .. }) {
+        if !self.run_queue.is_empty()
+            || !self.mail.is_empty()
+            || matches!(self.state, State::CatchingUp { .. })
+        {
             return Some(Duration::ZERO);
         }
         let mut next = self.timers.next().unwrap_or(Moment::NEVER);

@@ -17,7 +17,7 @@ impl Reactor {
             self.live, self.settings.connections_max, self.accepted, self.kept
         );
         for (_, listener) in self.sources.listeners() {
-            let name = self.services[usize::from(listener.service)].name;
+            let name = self.services[usize::from(listener.service)].entry.name;
             let state = if self.paused {
                 "full"
             } else if listener.retry_at.is_some() {
@@ -39,7 +39,7 @@ impl Reactor {
             let _ = writeln!(
                 text,
                 "connection {} #{} {} {phase}, for {:.1} s, {} bytes in, {} bytes out, {} unsent",
-                self.services[usize::from(c.service)].name,
+                self.services[usize::from(c.service)].entry.name,
                 c.number,
                 c.peer,
                 self.now.since(c.opened_at).as_secs_f64(),

@@ -30,7 +30,7 @@ impl Reactor {
             ..
         } = self;
         if let Some(c) = sources.connection(id) {
-            let name = services[usize::from(c.service)].name;
+            let name = services[usize::from(c.service)].entry.name;
             for note in &effects.notes {
                 info!(target: "switchboard", "{name} #{} {}: {note}", c.number, c.peer);
             }
@@ -50,16 +50,16 @@ impl Reactor {
                 None => {}
             }
         }
-        effects.clear();
+        self.post(id);
     }
 
     /// Ends a turn of the connection; `kept_before` is what it kept when the turn began.
     pub(super) fn conclude(&mut self, id: SourceId, kept_before: usize) {
+        self.give_back(id);
         let draining = self.is_draining();
         let idle = self.settings.idle_timeout;
         let Self {
             sources,
-            services,
             now,
             run_queue,
             timers,
@@ -70,10 +70,6 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open && c.session != NO_SESSION {
-            let session = std::mem::replace(&mut c.session, NO_SESSION);
-            services[usize::from(c.service)].host.closed(session);
-        }
         if c.phase == Phase::Flushing && c.outbound.is_none() {
             // Whoever has read the end of the peer's stream has left nothing unread behind.
             if c.input_ended {
@@ -96,6 +92,27 @@ impl Reactor {
         }
         let deadline = c.next_deadline(idle);
         timers.arm(id, deadline, &mut c.armed);
+    }
+
+    /// Gives the session back to its service once the connection is no longer open.
+    fn give_back(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if c.phase != Phase::Open && c.session != NO_SESSION {
+            let session = std::mem::replace(&mut c.session, NO_SESSION);
+            services[usize::from(c.service)]
+                .host
+                .closed(session, *now, effects);
+            self.post(id);
+        }
     }
 
     /// The only place that frees a connection: after the batch, so that no event of it can meet
@@ -132,7 +149,7 @@ impl Reactor {
         info!(
             target: "switchboard",
             "{} #{} {}: closed after {:.3} s, {} bytes in, {} bytes out: {reason}",
-            self.services[usize::from(c.service)].name,
+            self.services[usize::from(c.service)].entry.name,
             c.number,
             c.peer,
             self.now.since(c.opened_at).as_secs_f64(),

@@ -14,7 +14,7 @@ use super::sources::Source;
 use crate::config::limits::{
     INPUT_KEPT_BYTES_MAX, KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX,
 };
-use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
+use crate::service::{CloseReason, Hosted, Moment, SourceId};
 
 /// What one read gave.
 enum Got {
@@ -79,6 +79,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -90,13 +91,7 @@ impl Reactor {
             inbound.0.len()
         });
         let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         match got {
             Got::Nothing if kept == 0 => return,
             Got::Nothing => {
@@ -107,7 +102,7 @@ impl Reactor {
             Got::Bytes(count) => {
                 trace!(
                     target: "switchboard",
-                    "{} #{} receives{}", served.name, c.number, Dump(&inbox[kept..kept + count])
+                    "{} #{} receives{}", served.entry.name, c.number, Dump(&inbox[kept..kept + count])
                 );
                 let input = &inbox[..kept + count];
                 let used = served.host.receive(c.session, input, call);
@@ -157,6 +152,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -169,13 +165,7 @@ impl Reactor {
             Phase::Open if c.deadline <= *now => {
                 c.deadline = Moment::NEVER;
                 let host = &mut services[usize::from(c.service)].host;
-                let call = Call {
-                    id,
-                    number: c.number,
-                    now: *now,
-                    peer: &c.peer,
-                    effects,
-                };
+                let call = c.call(id, *now, *operator, effects);
                 host.deadline(c.session, call);
                 self.settle(id);
                 self.offer_again(id);
@@ -199,6 +189,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -211,13 +202,7 @@ impl Reactor {
             return;
         };
         let host = &mut services[usize::from(c.service)].host;
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         let used = host.receive(c.session, &inbound.0, call);
         if used > 0 {
             c.active_at = *now;
@@ -233,6 +218,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -243,13 +229,7 @@ impl Reactor {
         }
         let kept_before = c.kept();
         let host: &mut dyn Hosted = &mut *services[usize::from(c.service)].host;
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         host.shutting_down(c.session, call);
         self.settle(id);
         self.conclude(id, kept_before);

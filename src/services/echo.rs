@@ -14,6 +14,9 @@ one read (64 KiB) for it above 32 KiB. At a shutdown what was read is sent back,
 line: the stream holds the client's bytes and nothing else.
 Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888",
     options: &[],
+    datagrams: None,
+    console: &[],
+    takes_lines: false,
     board: &["tcp://127.0.0.1:8888"],
     build: |listeners| Host::build(listeners, |_| Ok(Echo)),
 };
