@@ -271,7 +271,7 @@ impl Slot {
         }
         s.phase = Phase::Waiting(Framing::Block);
         if framing == Framing::Pause {
-            if let Shape::Ended(len, _) = s.shape(0, self.size) {
+            if let Shape::Ended(len @ 1.., _) = s.shape(0, self.size) {
                 self.keep(&s.bytes[..len], cx);
             }
         }

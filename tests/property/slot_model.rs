@@ -80,8 +80,9 @@ impl Model {
                 // Twenty bytes, the last a NUL, come before the reply is due.
                 if writer.history.len() == self.size && byte == 0 {
                     writer.state = State::Owed(due, End::Block);
-                    if end == End::Gap {
-                        self.held = before_nul(&writer.history).to_vec();
+                    let message = without_pause(&writer.history);
+                    if end == End::Gap && !message.is_empty() {
+                        self.held = message.to_vec();
                     }
                 }
             }
@@ -183,6 +184,18 @@ impl Model {
         }
         self.writers[at].sent.append(&mut reply);
         self.writers[at].state = State::Closed;
+    }
+}
+
+/// What the message is if nothing but its first newline or NUL ends it.
+fn without_pause(bytes: &[u8]) -> &[u8] {
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    match line.contains(&0) {
+        true => before_nul(line),
+        false => line.strip_suffix(b"\r").unwrap_or(line),
     }
 }
 
