@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -27,7 +28,10 @@ pub struct Output {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Rung when a line was queued.
+    /// Something was queued since the last wake-up. A flag is enough, and it may come a moment
+    /// late: the lock orders the rest.
+    waiting: AtomicBool,
+    /// Rung when there is something to write.
     filled: Condvar,
     /// Rung when all is written.
     emptied: Condvar,
@@ -63,6 +67,7 @@ impl Output {
     fn start(name: &str, stream: fn() -> BorrowedFd<'static>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
+            waiting: AtomicBool::new(false),
             filled: Condvar::new(),
             emptied: Condvar::new(),
         });
@@ -75,7 +80,8 @@ impl Output {
         Ok(Self { shared })
     }
 
-    /// Queues text that ends with a newline; drops and counts it where the queue is full.
+    /// Queues text that ends with a newline; drops and counts it where the queue is full. It is
+    /// written after the next [`Output::wake`] or [`Output::flush`].
     pub fn write(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
         let full = queue.lines >= OUTPUT_LINES_MAX
@@ -84,25 +90,23 @@ impl Output {
             queue.dropped = queue.dropped.saturating_add(1);
             return;
         }
-        // A thread that has work looks again by itself when that is done.
-        let asleep = queue.text.is_empty() && !queue.writing;
-        if queue.dropped > 0 {
-            let lost = format!(
-                "... {} lines lost here: nobody read them in time\n",
-                queue.dropped
-            );
-            queue.dropped = 0;
-            queue.push(lost.as_bytes());
-        }
+        queue.tell_lost();
         queue.push(text);
         drop(queue);
-        if asleep {
+        self.shared.waiting.store(true, Ordering::Relaxed);
+    }
+
+    /// Has what was queued written. The loop calls it once an iteration: a writer that were woken
+    /// for every line would cost the loop a system call for each.
+    pub fn wake(&self) {
+        if self.shared.waiting.swap(false, Ordering::Relaxed) {
             self.shared.filled.notify_one();
         }
     }
 
     /// Waits until all is written, at most `limit`; true if it is.
     pub fn flush(&self, limit: Duration) -> bool {
+        self.wake();
         let queue = self.shared.lock();
         let unwritten = |queue: &mut Queue| queue.writing || !queue.text.is_empty();
         let waited = self
@@ -114,6 +118,18 @@ impl Output {
 }
 
 impl Queue {
+    /// Puts the number of lines that were dropped in their place.
+    fn tell_lost(&mut self) {
+        if self.dropped > 0 {
+            let lost = format!(
+                "... {} lines lost here: nobody read them in time\n",
+                self.dropped
+            );
+            self.dropped = 0;
+            self.push(lost.as_bytes());
+        }
+    }
+
     fn push(&mut self, text: &[u8]) {
         self.text.extend_from_slice(text);
         self.lines += 1;
@@ -151,6 +167,8 @@ fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        // Here too: there may be no later line that could bring the news.
+        queue.tell_lost();
         std::mem::swap(&mut batch, &mut queue.text);
         queue.lines = 0;
         queue.writing = true;

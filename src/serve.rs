@@ -123,6 +123,7 @@ fn serve(
     }
     table.push_str("ready\n");
     stdout.write(table.as_bytes());
+    stdout.wake();
     reactor.run()
 }
 

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::{complain, usage_error};
 use crate::config::board;
 use crate::config::endpoint::{Endpoint, ListenerSpec};
+use crate::config::limits::LISTENER_PATH_BYTES_MAX;
 use crate::config::options::{self, OptionError, parse_duration};
 use crate::exit::{Exit, words};
 use crate::services;
@@ -133,6 +134,14 @@ fn check(spec: &ListenerSpec) -> Result<(), String> {
         Endpoint::Tcp(_) => &[],
         Endpoint::Unix(_) | Endpoint::Abstract(_) => options::UNIX,
     };
+    if let Endpoint::Unix(path) = &spec.endpoint {
+        let (len, max) = (path.as_os_str().len(), LISTENER_PATH_BYTES_MAX);
+        if len > max {
+            return Err(format!(
+                "{spec}: the path has {len} bytes; a listener's may have {max}"
+            ));
+        }
+    }
     check_place(spec)
         .and_then(|()| spec.values.check_keys(&[entry.options, common]))
         .map_err(|error| format!("{spec}: {error}"))

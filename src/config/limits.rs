@@ -46,11 +46,16 @@ pub const BACKLOG: i32 = 4096;
 /// Descriptors that connections may not use: standard streams, epoll, signals, listeners, locks.
 pub const DESCRIPTOR_RESERVE: u64 = 64;
 
-/// At the connection cap listeners stop; they start again at this share of it, in percent.
+/// At the caps of connections and of kept bytes listeners stop; they start again at this share of
+/// both, in percent.
 pub const RESUME_PERCENT: usize = 90;
 
 /// The most events taken by one poll.
 pub const EVENTS_PER_POLL: usize = 1024;
+
+/// Connections beyond the cap that a shutdown takes from the backlog, to tell them so; they use the
+/// reserve of descriptors.
+pub const DRAIN_EXTRA_CONNECTIONS: usize = 32;
 
 /// How long a connection lingers after its last byte was sent, for the peer to end it.
 pub const LINGER: Duration = Duration::from_secs(5);
@@ -87,6 +92,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Pieces of mail between sessions that one iteration delivers; the rest waits for the next.
 pub const MAIL_PER_ITERATION: usize = 4096;
 
+/// Turns given in one iteration; with more work than that the poller is asked in between, so that
+/// ten thousand replies that are due together make no iteration of a tenth of a second.
+pub const TURNS_PER_ITERATION: usize = 1024;
+
 /// Iterations in which a shutdown still reads what had arrived before it, ahead of saying goodbye.
 pub const CATCH_UP_ITERATIONS: u32 = 64;
 
@@ -121,10 +130,14 @@ pub const LINE_BYTES_MAX: usize = 4096;
 /// The path of a Unix socket, in bytes: `sun_path` has 108 with the NUL (unix(7)).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// The path of a Unix listener, in bytes: the socket is made under a name with `.new` behind it.
+pub const LISTENER_PATH_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - 4;
+
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
+const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
 const _: () = assert!(
     usize::BITS == 64,

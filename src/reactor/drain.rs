@@ -16,6 +16,13 @@ impl Reactor {
     pub(super) fn begin_drain(&mut self, signal: &str) {
         match self.state {
             State::Running => {}
+            // A terminal that closes may say so twice, by the shell and by the kernel; that is no
+            // second wish.
+            State::CatchingUp { .. } | State::Draining { .. }
+                if signal == "SIGHUP" && self.hung_up =>
+            {
+                return;
+            }
             State::CatchingUp { .. } | State::Draining { .. } => {
                 warn!(target: "switchboard", "{signal} again: ending at once");
                 self.close_listeners();
@@ -25,15 +32,23 @@ impl Reactor {
             }
             State::Stopped => return,
         }
+        self.hung_up = signal == "SIGHUP";
         let grace = self.settings.grace;
         info!(
             target: "switchboard",
             "{signal}: shutting down; {} connections, at most {grace:?} for what is owed", self.live
         );
         // From here on nobody finds the way in; who is in the backlog is still taken.
-        for id in &self.listeners {
-            if let Some(listener) = self.sources.listener(*id) {
+        let Self {
+            sources,
+            run_queue,
+            listeners,
+            ..
+        } = self;
+        for id in listeners {
+            if let Some(listener) = sources.listener(*id) {
                 listener.unlink();
+                run_queue.push(*id, &mut listener.queued);
             }
         }
         let until = self.now.after(grace);
@@ -120,7 +135,8 @@ impl Reactor {
             let Peer::Unix { pid, .. } = c.peer else {
                 continue;
             };
-            if told.contains(&pid) {
+            // A peer of another process namespace has no number here.
+            if pid != 0 && told.contains(&pid) {
                 continue;
             }
             match signal_usr1(&c.stream) {

@@ -16,7 +16,8 @@ use super::sources::{Source, token};
 use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{
-    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, RESUME_PERCENT,
+    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, DRAIN_EXTRA_CONNECTIONS,
+    KEPT_BYTES_MAX, RESUME_PERCENT,
 };
 use crate::service::{CloseReason, Moment, Peer, SourceId};
 
@@ -237,7 +238,11 @@ impl Reactor {
 
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
-        let kept_full = self.kept > crate::config::limits::KEPT_BYTES_MAX;
+        let kept_full = self.kept > KEPT_BYTES_MAX;
+        if matches!(self.state, State::CatchingUp { .. }) {
+            // They only come to be told, and take descriptors of the reserve for that.
+            return self.live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS;
+        }
         let full = self.live >= self.settings.connections_max || kept_full;
         if full && !self.paused {
             self.paused = true;
@@ -250,11 +255,13 @@ impl Reactor {
         !self.paused
     }
 
-    /// Called when a connection has gone: listeners go on once 90 % of the cap is reached, and
-    /// those that rest for want of descriptors try again.
+    /// Called when a connection has gone, and in each iteration while accepting is paused, because
+    /// what is kept may also be taken: listeners go on once both caps are at 90 %, and those that
+    /// rest for want of descriptors try again.
     pub(super) fn resume_listeners(&mut self) {
         let low = self.settings.connections_max * RESUME_PERCENT / 100;
-        if self.paused && self.live <= low && self.kept <= crate::config::limits::KEPT_BYTES_MAX {
+        let kept_low = KEPT_BYTES_MAX / 100 * RESUME_PERCENT;
+        if self.paused && self.live <= low && self.kept <= kept_low {
             self.paused = false;
             log::info!(target: "switchboard", "accepting again at {} connections", self.live);
         }

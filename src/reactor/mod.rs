@@ -49,7 +49,7 @@ use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
     DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL,
+    SLOW_ITERATION, STALL, TURNS_PER_ITERATION,
 };
 use crate::output::Output;
 use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
@@ -105,6 +105,8 @@ pub struct Reactor {
     effects: Effects,
     settings: Settings,
     state: State,
+    /// The shutdown began because the terminal has gone.
+    hung_up: bool,
     /// Connections that are not buried.
     live: usize,
     /// Connections taken in all.
@@ -182,6 +184,7 @@ impl Reactor {
             effects: Effects::default(),
             settings,
             state: State::Running,
+            hung_up: false,
             live: 0,
             accepted: 0,
             numbers: 0,
@@ -264,13 +267,13 @@ impl Reactor {
         let timeout = self.timeout(asleep);
         let interrupted = match self.poll.poll(&mut events, timeout) {
             Ok(()) => false,
-            // A signal; its event comes with the next poll, as do all others.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            // A signal, perhaps that of going on after a stop; what is ready comes with the next poll.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                true
+            }
             Err(error) => return Err(error),
         };
-        if interrupted {
-            events.clear();
-        }
         self.now = self.clock.now();
         let quiet = !interrupted && events.is_empty() && self.run_queue.is_empty();
         for event in events.iter() {
@@ -281,20 +284,24 @@ impl Reactor {
         let crowd = events.iter().count() >= EVENTS_PER_POLL;
         let stalled = timeout.is_some_and(|timeout| self.now.since(asleep) > timeout + STALL);
         self.events = Some(events);
-        if (crowd || (stalled && !quiet)) && self.late < LATE_ITERATIONS_MAX {
+        if (crowd || interrupted || (stalled && !quiet)) && self.late < LATE_ITERATIONS_MAX {
             self.late += 1;
         } else {
             self.late = 0;
             self.mark_due();
         }
-        for _ in 0..self.run_queue.len() {
+        for _ in 0..self.run_queue.len().min(TURNS_PER_ITERATION) {
             if let Some(id) = self.run_queue.pop() {
                 self.turn(id);
             }
         }
         self.deliver_mail();
         self.bury();
+        if self.paused {
+            self.resume_listeners();
+        }
         self.progress(quiet);
+        self.stderr.wake();
         let took = self.clock.now().since(self.now);
         if took > SLOW_ITERATION {
             warn!(target: "switchboard", "slow: one iteration took {took:?}");

@@ -132,7 +132,7 @@ impl Reactor {
             buried = true;
         }
         self.dead = dead;
-        if buried || self.paused {
+        if buried {
             self.resume_listeners();
         }
         let live = self.live;

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect, listen};
 
 use super::bind::stream_socket;
-use crate::config::limits::{BACKLOG, LOCK_TRIES_MAX, SOCKET_PATH_BYTES_MAX};
+use crate::config::limits::{BACKLOG, LOCK_TRIES_MAX};
 use crate::exit::words;
 
 /// Who may connect.
@@ -117,7 +117,8 @@ pub(super) fn bind_path(
     };
     let stale = probe(path)?;
     let new_path = with_suffix(path, ".new");
-    let socket = match bind_new(path, &new_path, permissions) {
+    clear_new(&new_path)?;
+    let socket = match bind_new(&new_path, permissions) {
         Ok(socket) => socket,
         Err(problem) => {
             remove_socket(&new_path);
@@ -195,20 +196,21 @@ fn probe(path: &Path) -> Result<bool, PathProblem> {
     }
 }
 
+/// Sees that the new name beside the path is free: a stale socket there was left by a server that
+/// was killed in its start; anything else is somebody's, and is named.
+fn clear_new(new_path: &Path) -> Result<(), PathProblem> {
+    match probe(new_path) {
+        Ok(false) => Ok(()),
+        Ok(true) => Ok(unlink(new_path)?),
+        Err(PathProblem(text)) => problem(format!("{}: {text}", new_path.display())),
+    }
+}
+
 /// Binds to a new name beside the path, sets owner and mode, and only then listens.
 fn bind_new(
-    path: &Path,
     new_path: &Path,
     permissions: &Permissions,
 ) -> Result<std::os::unix::net::UnixListener, PathProblem> {
-    let max = SOCKET_PATH_BYTES_MAX - ".new".len();
-    if path.as_os_str().len() > max {
-        let len = path.as_os_str().len();
-        return problem(format!(
-            "the path has {len} bytes; a listener's may have {max}"
-        ));
-    }
-    remove_socket(new_path);
     let socket = stream_socket(AddressFamily::UNIX)?;
     // The mode of a socket's file is that of the socket, less the umask, from the start.
     fchmod(
@@ -233,12 +235,12 @@ fn bind_new(
     Ok(socket.into())
 }
 
-/// Removes what a server that was killed in the middle of its start left; nothing but a socket.
+/// Removes what a start that failed has made; nothing but a socket.
 fn remove_socket(path: &Path) {
     let is_socket =
         lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
     if is_socket {
-        // Should it stay, the bind that follows says so.
+        // Should it stay, the next start clears it away.
         let _ = unlink(path);
     }
 }

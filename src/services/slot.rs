@@ -270,10 +270,10 @@ impl Slot {
             return;
         }
         s.phase = Phase::Waiting(Framing::Block);
-        if framing == Framing::Pause {
-            if let Shape::Ended(len @ 1.., _) = s.shape(0, self.size) {
-                self.keep(&s.bytes[..len], cx);
-            }
+        if framing == Framing::Pause
+            && let Shape::Ended(len @ 1.., _) = s.shape(0, self.size)
+        {
+            self.keep(&s.bytes[..len], cx);
         }
     }
 

@@ -3,5 +3,22 @@
 
 mod support;
 
+mod accepts;
+mod closing;
+mod echo;
+mod fairness;
+mod faults;
+mod foreign;
+mod idle;
+mod limits;
+mod output;
+mod paths;
+mod permissions;
+mod races;
 mod services;
+mod shutdown;
+mod signals;
+mod slot;
+mod sum;
 mod tour;
+mod usage;

@@ -13,11 +13,6 @@ pub fn run(program: &str, arguments: &[&str], input: &[u8]) -> Output {
     start(program, arguments, input).finish()
 }
 
-/// Our own client: a subcommand of the binary.
-pub fn switchboard(arguments: &[&str], input: &[u8]) -> Output {
-    run(env!("CARGO_BIN_EXE_switchboard"), arguments, input)
-}
-
 /// A client process that runs; killed on drop.
 pub struct Running {
     child: Option<Child>,

@@ -3,7 +3,10 @@
 
 pub mod client;
 pub mod process;
+pub mod refusal;
 pub mod server;
+pub mod socket;
+pub mod stream;
 
 use std::time::{Duration, Instant};
 

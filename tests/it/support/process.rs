@@ -1,9 +1,10 @@
 //! What /proc says of a process.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use super::wait_until;
 
@@ -77,4 +78,41 @@ pub fn anonymous_bytes(pid: Pid) -> u64 {
 /// Open descriptors.
 pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The letter of its state (`/proc/PID/stat`): `R`, `S`, `T` for stopped.
+pub fn state(pid: Pid) -> char {
+    let stat = read(pid, "stat");
+    let rest = stat.rsplit(") ").next().unwrap_or("");
+    rest.chars().next().unwrap_or('?')
+}
+
+/// Whether a mask of signals (`SigIgn`, `SigCgt` in `/proc/PID/status`) has this one.
+pub fn has_signal(pid: Pid, mask: &str, signal: Signal) -> bool {
+    let status = read(pid, "status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
+    let bits = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+    bits >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// Processor time used by all threads so far, in nanoseconds (`schedstat`, proc(5)).
+pub fn run_time(pid: Pid) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanos = tasks.map(|task| {
+        let text = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+        let first = text.split_whitespace().next().unwrap_or("0");
+        first.parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// Whether a descriptor of the process is this file.
+pub fn has_open(pid: Pid, path: &Path) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut files = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    files.any(|file| file == path)
 }

@@ -28,7 +28,8 @@ pub struct Server {
     child: Child,
     /// The server itself, where a wrapper (strace, prlimit) is its parent.
     pid: Pid,
-    stdout: Option<BufReader<ChildStdout>>,
+    /// Kept open, so that the server has somebody to write to.
+    _stdout: BufReader<ChildStdout>,
     table: Vec<(String, String)>,
 }
 
@@ -111,7 +112,7 @@ impl Builder {
             folder: self.folder,
             child,
             pid,
-            stdout: Some(stdout),
+            _stdout: stdout,
             table,
         }
     }
@@ -192,11 +193,6 @@ impl Server {
         wait_until(&format!("{text:?} in the log"), || {
             self.log().contains(text)
         });
-    }
-
-    /// The server's standard output behind `ready`.
-    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
-        self.stdout.take().unwrap()
     }
 
     /// Waits for the end of the process.

@@ -1,0 +1,174 @@
+//! A client's end of a connection, over TCP or a Unix socket alike.
+
+use std::fmt;
+use std::io::{self, Error, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+/// How long a blocking read waits before the workload gives up.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a server listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Unix,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Unix => "Unix",
+        })
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Reads an endpoint as the server prints it.
+    pub fn parse(endpoint: &str) -> Option<Self> {
+        match endpoint.strip_prefix("unix:") {
+            Some(path) => Some(Self::Unix(path.into())),
+            None => endpoint.strip_prefix("tcp://")?.parse().ok().map(Self::Tcp),
+        }
+    }
+
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Unix(_) => Transport::Unix,
+        }
+    }
+
+    /// Connects. On one machine this takes no turn of the server, only room in its backlog.
+    pub fn connect(&self) -> io::Result<Link> {
+        match self {
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(READ_TIMEOUT))?;
+                Ok(Link::Tcp(stream))
+            }
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(READ_TIMEOUT))?;
+                Ok(Link::Unix(stream))
+            }
+        }
+    }
+}
+
+/// A blocking connection.
+pub enum Link {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Link {
+    /// Sends `request` and waits for as many bytes to come back.
+    pub fn echo(&mut self, request: &[u8]) -> io::Result<()> {
+        let mut reply = [0; 256];
+        let reply = &mut reply[..request.len()];
+        self.write_all(request)?;
+        self.read_exact(reply)?;
+        match reply == request {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::InvalidData,
+                "the echo differs from what was sent",
+            )),
+        }
+    }
+
+    /// Hands it to a poller; it no longer blocks.
+    pub fn register(self, registry: &Registry, token: Token) -> io::Result<PolledLink> {
+        let mut polled = match self {
+            Self::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                PolledLink::Tcp(mio::net::TcpStream::from_std(stream))
+            }
+            Self::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                PolledLink::Unix(mio::net::UnixStream::from_std(stream))
+            }
+        };
+        registry.register(polled.source(), token, Interest::READABLE)?;
+        Ok(polled)
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection that a poller watches for reading.
+pub enum PolledLink {
+    Tcp(mio::net::TcpStream),
+    Unix(mio::net::UnixStream),
+}
+
+impl PolledLink {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+
+    /// What has come; `None` where nothing has.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let read = match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        };
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Sends all of it: a workload never has more under way than a socket takes.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }?;
+        match sent == bytes.len() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::WriteZero,
+                "the socket took a part of a message",
+            )),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The peers: the same `echo` and `sum` (and tokio's `slot`) as plainly as one would write them
+//! first.
+//!
+//! They are not straw men: they are right, they send small replies at once, and each is what the
+//! textbook or the tutorial of its library shows. They log nothing and bound nothing.
+
+mod threads;
+mod tokio;
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+/// Bytes of a peer's own buffer for each connection.
+const BUFFER_BYTES: usize = 4096;
+
+/// From a message to its reply.
+const SLOT_DELAY: Duration = Duration::from_secs(2);
+
+/// Serves until it is killed; its Unix sockets are in the directory.
+type Serve = fn(&Path) -> io::Result<()>;
+
+/// The hidden first arguments of this program.
+pub const TOKIO: &str = "peer-tokio";
+/// See [`TOKIO`].
+pub const THREADS: &str = "peer-threads";
+
+/// The peer that a hidden argument asks for.
+pub fn named(argument: &str) -> Option<Serve> {
+    match argument {
+        TOKIO => Some(tokio::serve),
+        THREADS => Some(threads::serve),
+        _ => None,
+    }
+}
+
+/// Tells where a peer listens, in the words of `switchboard serve`.
+///
+/// A peer must not outlive its bench, not even one that was killed.
+fn announce(listeners: &[(&str, &dyn Display)]) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    for (service, endpoint) in listeners {
+        println!("{service} {endpoint}");
+    }
+    println!("ready");
+    Ok(())
+}
+
+/// Adds a line to the sum; `false` where it is the end.
+fn add(sum: &mut i128, line: &str) -> bool {
+    match line.trim().parse::<i64>() {
+        Ok(0) => false,
+        Ok(value) => {
+            *sum += i128::from(value);
+            true
+        }
+        Err(_) => true,
+    }
+}

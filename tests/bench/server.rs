@@ -1,0 +1,204 @@
+//! A server under measurement: a child process that is killed when it is let go.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Error, ErrorKind, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
+
+use crate::link::{Address, Transport};
+use crate::{machine, peers};
+
+/// How long a server may take to say that it is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a server's listener table, far more than it has.
+const TABLE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a server's log that an error shows.
+const LOG_TAIL_BYTES: usize = 2000;
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The binary, logging warnings and errors only, as the peers would.
+    Switchboard,
+    /// The binary with its usual log, a line and more for each connection, into a file.
+    SwitchboardLogging,
+    /// tokio on one thread.
+    Tokio,
+    /// A thread for each connection.
+    Threads,
+}
+
+/// The one that is measured, and what it is measured against.
+pub const WITH_PEERS: [Kind; 3] = [Kind::Switchboard, Kind::Tokio, Kind::Threads];
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Switchboard => "switchboard",
+            Self::SwitchboardLogging => "switchboard, logging",
+            Self::Tokio => "tokio, one thread",
+            Self::Threads => "thread per connection",
+        })
+    }
+}
+
+impl Kind {
+    fn command(self, directory: &TempDir) -> io::Result<Command> {
+        let path = directory.path();
+        let level = match self {
+            Self::SwitchboardLogging => "info",
+            Self::Switchboard | Self::Tokio | Self::Threads => "warn",
+        };
+        let peer = match self {
+            Self::Switchboard | Self::SwitchboardLogging => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+                command.arg("serve");
+                for service in ["echo", "sum", "slot"] {
+                    command.arg(format!("{service}=tcp://127.0.0.1:0"));
+                    let socket = path.join(format!("{service}.sock"));
+                    command.arg(format!("{service}=unix:{}", socket.display()));
+                }
+                command.env("RUST_LOG", level);
+                command
+                    .env("XDG_RUNTIME_DIR", path)
+                    .env("XDG_STATE_HOME", path);
+                return Ok(command);
+            }
+            Self::Tokio => peers::TOKIO,
+            Self::Threads => peers::THREADS,
+        };
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(peer).arg(path);
+        Ok(command)
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub kind: Kind,
+    child: Child,
+    /// Held, or what the server prints later would have nobody to take it.
+    output: ChildStdout,
+    addresses: Vec<(String, Address)>,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub fn start(kind: Kind) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut command = kind.command(&directory)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(File::create(directory.path().join("log"))?);
+        let mut child = machine::on_server_core(|| command.spawn())?;
+        let Some(output) = child.stdout.take() else {
+            return Err(Error::other("the server has no standard output"));
+        };
+        // From here on the guard ends the process, whatever happens.
+        let mut server = Self {
+            kind,
+            child,
+            output,
+            addresses: Vec::new(),
+            directory,
+        };
+        match server.read_table() {
+            Ok(()) => Ok(server),
+            Err(error) => Err(Error::new(
+                error.kind(),
+                format!("{error}{}", server.log_tail()),
+            )),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        machine::cpu_time(self.pid())
+    }
+
+    pub fn anonymous_bytes(&self) -> io::Result<u64> {
+        machine::anonymous_bytes(self.pid())
+    }
+
+    /// Where a service listens.
+    pub fn address(&self, service: &str, transport: Transport) -> io::Result<&Address> {
+        let wanted =
+            |entry: &&(String, Address)| entry.0 == service && entry.1.transport() == transport;
+        let missing = || {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("no {service} over {transport}"),
+            )
+        };
+        self.addresses
+            .iter()
+            .find(wanted)
+            .map(|(_, address)| address)
+            .ok_or_else(missing)
+    }
+
+    /// Reads lines `SERVICE ENDPOINT` until `ready`.
+    fn read_table(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut table = String::new();
+        while !table.ends_with("ready\n") {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(timeout).map_err(Error::other)?;
+            if poll(
+                &mut [PollFd::new(&self.output, PollFlags::IN)],
+                Some(&timeout),
+            )? == 0
+            {
+                return Err(Error::new(ErrorKind::TimedOut, "not ready in time"));
+            }
+            let mut bytes = [0; 1024];
+            match self.output.read(&mut bytes)? {
+                len if len > 0 && table.len() < TABLE_BYTES_MAX => {
+                    table.push_str(&String::from_utf8_lossy(&bytes[..len]));
+                }
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "ended before it was ready",
+                    ));
+                }
+            }
+        }
+        for line in table.lines() {
+            if let Some((service, endpoint)) = line.split_once(' ')
+                && let Some(address) = Address::parse(endpoint)
+            {
+                self.addresses.push((service.to_owned(), address));
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of what it wrote to standard error, for an error message.
+    fn log_tail(&self) -> String {
+        let log = fs::read(self.directory.path().join("log")).unwrap_or_default();
+        let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
+        match tail {
+            [] => String::new(),
+            tail => format!("; its log ends with:\n{}", String::from_utf8_lossy(tail)),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

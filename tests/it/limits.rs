@@ -1,0 +1,295 @@
+//! Limits of descriptors, connections and time, and the addresses that a server binds.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+use crate::support::client::read_all;
+use crate::support::server::{Builder, Server};
+use crate::support::stream::{Client, one_at_a_time, ready};
+use crate::support::{have, process, wait_until};
+
+/// What `--nofile=256` leaves for connections: less the reserve and two for the listener.
+const ALLOWED: usize = 256 - 64 - 2;
+
+/// Whether the server has begun to serve this client: echo sends back what was written at once.
+fn is_served(client: &Client) -> bool {
+    client.wait_readable(Duration::ZERO)
+}
+
+/// Connects to echo and writes, without waiting for the server.
+fn knock(server: &Server) -> Client {
+    let mut client = Client::tcp(server, "echo");
+    client.write_all(b"hello").unwrap();
+    client
+}
+
+/// 600 clients come at once. Whoever is served leaves; all are, and while nobody leaves the server
+/// that is full does next to nothing.
+fn serve_in_waves(server: &Server, at_least: usize) {
+    const CLIENTS: usize = 600;
+    let start = process::descriptors(server.pid());
+    let mut waiting: Vec<_> = (0..CLIENTS).map(|_| knock(server)).collect();
+    wait_until("the first wave", || {
+        waiting.iter().filter(|client| is_served(client)).count() >= at_least
+    });
+    let last = waiting.last().unwrap();
+    // The first part of a second is for the rest of the wave.
+    assert!(!last.wait_readable(Duration::from_millis(300)));
+    let (before, begin) = (process::run_time(server.pid()), Instant::now());
+    assert!(!last.wait_readable(Duration::from_secs(2)));
+    let share =
+        (process::run_time(server.pid()) - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let served = waiting.iter().filter(|client| is_served(client)).count();
+    eprintln!(
+        "full at {served} connections: {:.4} % of a processor",
+        share * 100.0
+    );
+    assert!(share < 0.01, "{share}");
+    wait_until("every client's turn", || {
+        let all = std::mem::take(&mut waiting).into_iter();
+        let (served, rest): (Vec<_>, _) = all.partition(is_served);
+        waiting = rest;
+        for mut client in served {
+            client.half_close();
+            assert_eq!(read_all(&mut client), b"hello");
+        }
+        waiting.is_empty()
+    });
+    wait_until("the descriptors of the start", || {
+        process::descriptors(server.pid()) == start
+    });
+}
+
+#[test]
+fn six_hundred_clients_are_served_with_256_descriptors() {
+    if !have("prlimit") {
+        return;
+    }
+    let server = Builder::new(&["echo=tcp://127.0.0.1:0"])
+        .wrapped(&["prlimit", "--nofile=256"])
+        .start();
+    serve_in_waves(&server, ALLOWED);
+    server.wait_for_log(&format!("full: {ALLOWED} connections"));
+    let log = server.log();
+    assert!(
+        !log.contains("can't accept"),
+        "the cap comes before the descriptors end"
+    );
+    server.stop();
+}
+
+#[test]
+fn holes_in_the_descriptor_table_delay_but_lose_nobody() {
+    if !have("prlimit") || !have("bash") {
+        return;
+    }
+    // A limit bounds the number of a descriptor: a hundred that are inherited leave fewer than
+    // the cap reckons with.
+    let script = r#"for n in {50..249..2}; do eval "exec $n</dev/null"; done; exec "$0" "$@""#;
+    let server = Builder::new(&["echo=tcp://127.0.0.1:0"])
+        .wrapped(&["prlimit", "--nofile=256", "bash", "-c", script])
+        .start();
+    serve_in_waves(&server, 100);
+    server.wait_for_log("can't accept: Too many open files");
+    let log = server.log();
+    let changes = log.matches("can't accept").count();
+    assert!(changes <= 1 + log.matches("accepting again").count());
+    server.stop();
+}
+
+#[test]
+fn at_the_cap_accepting_stops_and_resumes_at_nine_tenths() {
+    let server = Server::start(&["--max-connections", "20", "echo=tcp://127.0.0.1:0"]);
+    let mut served: Vec<_> = (0..20).map(|_| knock(&server)).collect();
+    for client in &mut served {
+        client.receive(5);
+    }
+    let mut late = knock(&server);
+    server.wait_for_log("full: 20 connections");
+    drop(served.pop());
+    server.wait_for_log("closed after");
+    assert!(
+        !late.wait_readable(Duration::from_millis(200)),
+        "19 are more than nine tenths"
+    );
+    drop(served.pop());
+    assert_eq!(late.receive(5), b"hello");
+    server.wait_for_log("accepting again at 18 connections");
+    server.stop();
+}
+
+#[test]
+fn five_thousand_simultaneous_connects_take_less_than_a_second() {
+    const COUNT: usize = 5000;
+    let _turn = one_at_a_time();
+    let server = Builder::new(&["echo=tcp://127.0.0.1:0"])
+        .log("warn")
+        .start();
+    let address = server.tcp("echo");
+    let begin = Instant::now();
+    let sockets: Vec<_> = (0..COUNT).map(|_| begin_connect(&address)).collect();
+    let begun = begin.elapsed();
+    for socket in &sockets {
+        let left = Duration::from_secs(1).saturating_sub(begin.elapsed());
+        assert!(
+            ready(socket.as_fd(), PollFlags::OUT, left),
+            "a connect hangs"
+        );
+    }
+    let connected = begin.elapsed();
+    let mut clients: Vec<_> = sockets.into_iter().map(TcpStream::from).collect();
+    for client in &mut clients {
+        client.set_nonblocking(false).unwrap();
+        client.write_all(b"x").unwrap();
+    }
+    for client in &mut clients {
+        client.read_exact(&mut [0]).unwrap();
+    }
+    eprintln!(
+        "{COUNT} connects: begun in {begun:?}, done in {connected:?}, served in {:?}",
+        begin.elapsed()
+    );
+    drop(clients);
+    server.stop();
+}
+
+/// A socket that has begun to connect.
+fn begin_connect(address: &SocketAddr) -> OwnedFd {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    match connect(&socket, address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => socket,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A server with a short idle limit.
+fn impatient() -> Server {
+    Server::start(&[
+        "--idle-timeout",
+        "300ms",
+        "slot=tcp://127.0.0.1:0?delay=1s",
+        "slot=unix:DIR/slot.sock?delay=1s",
+        "sum=tcp://127.0.0.1:0",
+        "sum=unix:DIR/sum.sock",
+    ])
+}
+
+#[test]
+fn an_idle_client_is_closed_in_order() {
+    let server = impatient();
+    for connect in [Client::tcp, Client::unix] {
+        let mut client = connect(&server, "sum");
+        client.write_all(b"1234567\n").unwrap();
+        let begin = Instant::now();
+        assert_eq!(read_all(&mut client), b"");
+        assert!(
+            begin.elapsed() >= Duration::from_millis(290),
+            "{:?}",
+            begin.elapsed()
+        );
+    }
+    wait_until("the reason in the log", || {
+        let reason = "the server ended it: nothing came for the idle timeout";
+        server.log().matches(reason).count() == 2
+    });
+    server.stop();
+}
+
+#[test]
+fn a_line_that_comes_byte_by_byte_does_not_keep_a_connection() {
+    let server = impatient();
+    for connect in [Client::tcp, Client::unix] {
+        let mut client = connect(&server, "sum");
+        let (begin, mut sent) = (Instant::now(), 0);
+        // A byte every 50 ms, until the server ends the connection.
+        while !client.wait_readable(Duration::from_millis(50)) {
+            client.write_all(b"1").unwrap();
+            sent += 1;
+            assert!(
+                begin.elapsed() < Duration::from_secs(3),
+                "{sent} bytes and still there"
+            );
+        }
+        assert_eq!(read_all(&mut client), b"");
+        assert!(begin.elapsed() >= Duration::from_millis(290) && sent > 1);
+    }
+    server.stop();
+}
+
+#[test]
+fn a_writer_that_waits_for_its_reply_is_not_idle() {
+    let server = impatient();
+    let mut clients = Client::both(&server, "slot");
+    for client in &mut clients {
+        client.write_all(b"hello\n").unwrap();
+    }
+    for client in &mut clients {
+        assert_eq!(read_all(client), b"hello\n");
+    }
+    server.stop();
+}
+
+/// Whether this machine has the IPv6 loopback; a test that needs it says so where it has not.
+fn has_ipv6() -> bool {
+    let has = TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        eprintln!("skipped: there is no IPv6 here");
+    }
+    has
+}
+
+fn assert_sums(address: SocketAddr) {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"5\n-7\n0\n").unwrap();
+    assert_eq!(read_all(&mut client), b"Result = -2\n", "{address}");
+}
+
+#[test]
+fn the_loopback_of_ipv6_is_served() {
+    if !has_ipv6() {
+        return;
+    }
+    let server = Server::start(&["sum=tcp://[::1]:0"]);
+    assert!(server.endpoints("sum")[0].starts_with("tcp://[::1]:"));
+    assert_sums(server.tcp("sum"));
+    wait_until("the peer in the log", || {
+        server.log().contains("sum #1 [::1]:")
+    });
+    server.stop();
+}
+
+#[test]
+fn both_wildcards_bind_the_same_port() {
+    if !has_ipv6() {
+        return;
+    }
+    let first = Server::start(&["sum=tcp://[::]:0"]);
+    let port = first.tcp("sum").port();
+    let second = Server::start(&[&format!("sum=tcp://0.0.0.0:{port}")]);
+    assert_sums(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)));
+    assert_sums(SocketAddr::from(([127, 0, 0, 1], port)));
+    wait_until("one client each", || {
+        first.log().contains("sum #1 [::1]:") && second.log().contains("sum #1 127.0.0.1:")
+    });
+    second.stop();
+    first.stop();
+}
+
+#[test]
+fn a_name_is_served_at_each_of_its_addresses() {
+    let server = Server::start(&["sum=tcp://localhost:0"]);
+    let endpoints = server.endpoints("sum");
+    assert!(!endpoints.is_empty());
+    for endpoint in endpoints {
+        let address: SocketAddr = endpoint.strip_prefix("tcp://").unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback());
+        assert_sums(address);
+    }
+    server.stop();
+}
