@@ -106,6 +106,56 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// Iterations in a row in which deadlines may wait for sockets, after a stall or in a crowd.
 pub const LATE_ITERATIONS_MAX: u32 = 16;
 
+/// The largest datagram: 65,507 bytes over IPv4, a few more over IPv6; the buffer has a round number.
+pub const DATAGRAM_BYTES_MAX: usize = 65_536;
+
+/// Datagrams that one system call takes or sends, and one turn of a UDP socket answers.
+pub const DATAGRAMS_PER_CALL: usize = 64;
+
+/// Bytes of datagrams that one turn should take; the number of datagrams follows their size.
+pub const DATAGRAM_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// What the kernel is asked to keep for a UDP socket, each way. The default (208 KiB) holds some
+/// 250 small datagrams; this holds 64 of the largest. It is cut to `net.core.rmem_max`.
+pub const DATAGRAM_SOCKET_BYTES: usize = 4 * 1024 * 1024;
+
+/// Datagrams that wait for a full socket; later ones are lost and counted.
+pub const DATAGRAMS_WAITING_MAX: usize = 1024;
+
+/// Bytes of those datagrams: two turns of the largest.
+pub const DATAGRAMS_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Datagrams a second from one source that is not a loopback address, unless `rate=` says more.
+pub const DATAGRAM_RATE: u32 = 10_000;
+
+/// The largest `rate=`.
+pub const DATAGRAM_RATE_MAX: u32 = 10_000_000;
+
+/// Sources whose rate one UDP socket keeps in mind (some 2 MiB).
+pub const DATAGRAM_SOURCES_MAX: usize = 65_536;
+
+/// Datagrams a second from all sources together that have no place in that table.
+pub const DATAGRAM_RATE_CROWD: u32 = 100_000;
+
+/// Lost datagrams are warned of at most this often for each socket.
+pub const DATAGRAM_DROPS_SAID: Duration = Duration::from_secs(10);
+
+/// After this many datagrams in a row that are what their source had sent just before, one is
+/// dropped: a loop of two servers ends there, some tens of milliseconds after it began.
+pub const LOOP_RUN: u16 = 1000;
+
+/// A source that was silent for this long is not in a loop; a slower one harms nobody.
+pub const LOOP_GAP: Duration = Duration::from_millis(250);
+
+/// A flow whose peer is silent for this long is forgotten, whatever its session waits for.
+pub const FLOW_IDLE: Duration = Duration::from_secs(60);
+
+/// Flows in all, some 300 bytes each: addresses are easily forged.
+pub const FLOWS_MAX: usize = 16_384;
+
+/// Flows from one /24 of IPv4 or /64 of IPv6, loopback excepted: no network gets more than a quarter.
+pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
+
 /// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
 pub const OUTPUT_LINES_MAX: usize = 64 * 1024;
 

@@ -7,6 +7,7 @@ use log::{debug, info, warn};
 
 use super::connection::Phase;
 use super::peer::signal_usr1;
+use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{CATCH_UP_ITERATIONS, LINGER_DRAINING};
 use crate::service::{CloseReason, Peer};
@@ -62,6 +63,7 @@ impl Reactor {
                     .accepts
                     .is_some_and(|accepts| self.accepted >= accepts);
                 if taken && self.live == 0 {
+                    self.abort_all(CloseReason::Shutdown);
                     info!(target: "switchboard", "the last of --accepts is served: ending");
                     self.state = State::Stopped;
                 }
@@ -79,11 +81,12 @@ impl Reactor {
                 }
             }
             State::Draining { until } => {
-                if self.live > 0 && self.now >= until {
-                    warn!(target: "switchboard", "the grace is over: {} connections cut", self.live);
+                if self.live + self.flows.len() > 0 && self.now >= until {
+                    warn!(target: "switchboard", "the grace is over: {} connections cut", self.live + self.flows.len());
                     self.abort_all(CloseReason::GraceOver);
                 }
-                if self.live == 0 {
+                if self.live + self.flows.len() == 0 {
+                    self.flush_all_datagrams();
                     info!(target: "switchboard", "all connections are closed: ending");
                     self.state = State::Stopped;
                 }
@@ -123,7 +126,10 @@ impl Reactor {
             if told.contains(&pid) {
                 continue;
             }
-            match signal_usr1(&c.stream) {
+            let Stream::Unix(stream) = &c.stream else {
+                continue;
+            };
+            match signal_usr1(stream) {
                 Ok(()) => told.push(pid),
                 // It has gone, or the kernel has no SO_PEERPIDFD.
                 Err(error) => {

@@ -12,18 +12,23 @@ impl Reactor {
     /// Takes what the last callback of this connection's service wants beyond the connection, and
     /// forgets the rest of the effects.
     pub(super) fn post(&mut self, id: SourceId) {
+        match self.sources.connection(id).map(|c| c.service) {
+            Some(service) => self.post_of(service),
+            None => self.effects.clear(),
+        }
+    }
+
+    /// As [`Reactor::post`], for a callback of that service.
+    pub(super) fn post_of(&mut self, service: u8) {
         let Self {
-            sources,
             effects,
             mail,
             stdout,
             ..
         } = self;
-        if let Some(c) = sources.connection(id) {
-            mail.extend(effects.mail.drain(..).map(|mail| (c.service, mail)));
-            for line in effects.prints.drain(..) {
-                stdout.write(format!("{line}\n").as_bytes());
-            }
+        mail.extend(effects.mail.drain(..).map(|mail| (service, mail)));
+        for line in effects.prints.drain(..) {
+            stdout.write(format!("{line}\n").as_bytes());
         }
         effects.clear();
     }
@@ -52,6 +57,11 @@ impl Reactor {
             }
             let kept_before = c.kept();
             match item {
+                Item::Bytes(bytes) if c.is_flow() => {
+                    effects.output.extend_from_slice(&bytes);
+                    effects.datagrams.push(bytes.len());
+                    self.settle(to);
+                }
                 Item::Bytes(bytes) => {
                     if c.send(&bytes) {
                         c.active_at = *now;

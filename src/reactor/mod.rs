@@ -16,6 +16,7 @@ mod bind;
 mod buffer;
 mod clock;
 mod connection;
+mod datagram;
 mod drain;
 mod hex;
 mod listener;
@@ -42,6 +43,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
+pub use self::datagram::UdpOptions;
+use self::datagram::{Flows, Inbox};
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
@@ -105,7 +108,7 @@ pub struct Reactor {
     effects: Effects,
     settings: Settings,
     state: State,
-    /// Connections that are not buried.
+    /// Connections that are not buried; flows are not counted, they take no descriptor.
     live: usize,
     /// Connections taken in all.
     accepted: u64,
@@ -119,6 +122,12 @@ pub struct Reactor {
     paused: bool,
     /// What sessions have sent to others and nobody has delivered yet.
     mail: VecDeque<(u8, Mail)>,
+    /// The sessions of addresses that speak in datagrams.
+    flows: Flows,
+    /// The ports of our UDP sockets.
+    own_ports: Vec<u16>,
+    /// Every batch of datagrams goes here; made with the first UDP socket.
+    datagram_inbox: Option<Inbox>,
     /// Somebody is at the console.
     operator: bool,
     stdout: Output,
@@ -189,6 +198,9 @@ impl Reactor {
             dead: Vec::new(),
             paused: false,
             mail: VecDeque::new(),
+            flows: Flows::default(),
+            own_ports: Vec::new(),
+            datagram_inbox: None,
             operator: false,
             stdout,
             stderr,
@@ -336,6 +348,12 @@ impl Reactor {
                     run_queue.push(id, &mut listener.queued);
                 }
             }
+            Some(Source::Datagram(socket)) => {
+                // An error is one that the network reported; taking a datagram clears it.
+                socket.readable |= event.is_readable() || event.is_error();
+                socket.writable |= event.is_writable() || event.is_error();
+                run_queue.push(id, &mut socket.queued);
+            }
             Some(Source::Connection(c)) => {
                 if event.is_readable()
                     || event.is_read_closed()
@@ -367,7 +385,7 @@ impl Reactor {
         } = self;
         while let Some((moment, id)) = timers.pop_due(*now) {
             match sources.get_mut(id) {
-                None | Some(Source::Signals(_)) => {}
+                None | Some(Source::Signals(_) | Source::Datagram(_)) => {}
                 Some(Source::Listener(listener)) if listener.armed == moment => {
                     listener.armed = Moment::NEVER;
                     listener.retry_at = Moment::NEVER;
@@ -393,7 +411,7 @@ impl Source {
     /// What the timer heap holds for this source.
     fn armed(&self) -> Moment {
         match self {
-            Self::Signals(_) => Moment::NEVER,
+            Self::Signals(_) | Self::Datagram(_) => Moment::NEVER,
             Self::Listener(listener) => listener.armed,
             Self::Connection(c) => c.armed,
         }

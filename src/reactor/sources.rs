@@ -4,6 +4,7 @@ use mio::Token;
 use slab::Slab;
 
 use super::connection::Connection;
+use super::datagram::DatagramSocket;
 use super::listener::Listener;
 use super::signals::Signals;
 use crate::service::SourceId;
@@ -12,6 +13,7 @@ use crate::service::SourceId;
 pub(super) enum Source {
     Signals(Box<Signals>),
     Listener(Box<Listener>),
+    Datagram(Box<DatagramSocket>),
     Connection(Connection),
 }
 
@@ -102,7 +104,7 @@ impl Sources {
     pub(super) fn connection(&mut self, id: SourceId) -> Option<&mut Connection> {
         match self.get_mut(id)? {
             Source::Connection(connection) => Some(connection),
-            Source::Listener(_) | Source::Signals(_) => None,
+            Source::Listener(_) | Source::Datagram(_) | Source::Signals(_) => None,
         }
     }
 
@@ -110,7 +112,7 @@ impl Sources {
     pub(super) fn listener(&mut self, id: SourceId) -> Option<&mut Listener> {
         match self.get_mut(id)? {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Signals(_) => None,
+            Source::Connection(_) | Source::Datagram(_) | Source::Signals(_) => None,
         }
     }
 
@@ -118,7 +120,7 @@ impl Sources {
     pub(super) fn connections(&self) -> impl Iterator<Item = (SourceId, &Connection)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Connection(connection) => Some((id, connection)),
-            Source::Listener(_) | Source::Signals(_) => None,
+            Source::Listener(_) | Source::Datagram(_) | Source::Signals(_) => None,
         })
     }
 
@@ -126,7 +128,23 @@ impl Sources {
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SourceId, &Listener)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Listener(listener) => Some((id, &**listener)),
-            Source::Connection(_) | Source::Signals(_) => None,
+            Source::Connection(_) | Source::Datagram(_) | Source::Signals(_) => None,
+        })
+    }
+
+    /// The UDP socket of that id.
+    pub(super) fn datagram(&mut self, id: SourceId) -> Option<&mut DatagramSocket> {
+        match self.get_mut(id)? {
+            Source::Datagram(socket) => Some(socket),
+            Source::Connection(_) | Source::Listener(_) | Source::Signals(_) => None,
+        }
+    }
+
+    /// Every UDP socket with its id.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SourceId, &DatagramSocket)> {
+        self.iter().filter_map(|(id, source)| match source {
+            Source::Datagram(socket) => Some((id, &**socket)),
+            Source::Connection(_) | Source::Listener(_) | Source::Signals(_) => None,
         })
     }
 }

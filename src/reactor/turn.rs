@@ -39,6 +39,7 @@ impl Reactor {
                 listener.queued = false;
                 self.accept(id);
             }
+            Some(Source::Datagram(_)) => self.turn_datagrams(id),
             Some(Source::Connection(c)) => {
                 c.queued = false;
                 let kept_before = c.kept();

@@ -96,6 +96,13 @@ impl<S: Service> Cx<'_, S> {
         }
     }
 
+    /// Says that the peer has shown that it receives what it is sent: it has named something that
+    /// only its reader could know. Until then an address that speaks in datagrams, which may be
+    /// forged, is sent at most three times the bytes that came from it, and gives way to others.
+    pub fn peer_is_proved(&mut self) {
+        self.effects.proved = true;
+    }
+
     /// Gives the connection's socket to a program, as its standard input and output. From then on
     /// the session gets `closed` and nothing else, once the program has ended or could not start.
     pub fn hand_over(&mut self, program: Program) {

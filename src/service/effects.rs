@@ -18,6 +18,8 @@ pub struct Effects {
     pub prints: Vec<String>,
     /// A program that is to have the connection's socket.
     pub program: Option<Program>,
+    /// The peer of this session has shown that it receives what it is sent.
+    pub proved: bool,
     /// Whether the connection ends, and how.
     pub ending: Option<Ending>,
     /// What becomes of the session's deadline.
@@ -85,6 +87,7 @@ impl Effects {
             self.output.shrink_to(OUTPUT_KEPT_BYTES);
         }
         self.datagrams.clear();
+        self.proved = false;
         self.mail.clear();
         self.prints.clear();
         self.program = None;
@@ -96,6 +99,8 @@ impl Effects {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
         self.output.is_empty()
+            && self.datagrams.is_empty()
+            && !self.proved
             && self.ending.is_none()
             && self.deadline == DeadlineChange::Keep
             && self.notes.is_empty()

@@ -17,6 +17,8 @@ pub enum CloseReason {
     InputTooLong,
     /// No message came and nothing was read by the peer for `--idle-timeout`.
     IdleTimeout,
+    /// Too many others came, and this one had not proved that it is there.
+    Crowded,
     /// The server is shutting down.
     Shutdown,
     /// The server was shutting down and the grace ended with something still owed.
@@ -55,6 +57,7 @@ impl fmt::Display for CloseReason {
             Self::MessageTooLong => "the server ended it: the message was too long",
             Self::InputTooLong => "the server ended it: the input had no end",
             Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
+            Self::Crowded => "the server ended it: too many others came",
             Self::Shutdown => "the server ended it: it is shutting down",
             Self::GraceOver => "the server ended it: it is shutting down and the grace is over",
             Self::Reset => "the client broke it off",
