@@ -12,6 +12,8 @@ mod outgoing;
 mod rate;
 mod sessions;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -44,6 +44,19 @@ pub(super) struct Arrival {
     len: usize,
 }
 
+#[cfg(test)]
+impl Arrival {
+    /// One that no socket took.
+    pub(super) fn forged(from: SocketAddr) -> Self {
+        Self {
+            from,
+            at: None,
+            slot: 0,
+            len: 0,
+        }
+    }
+}
+
 /// What a call took.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Taken {
