@@ -141,8 +141,9 @@ pub const DATAGRAM_RATE_CROWD: u32 = 100_000;
 pub const DATAGRAM_DROPS_SAID: Duration = Duration::from_secs(10);
 
 /// After this many datagrams in a row that are what their source had sent just before, one is
-/// dropped: a loop of two servers ends there, some tens of milliseconds after it began.
-pub const LOOP_RUN: u16 = 1000;
+/// dropped: a loop with a server of another kind ends there, within a second. A client has to send
+/// the same as often, without a pause, to lose one in as many.
+pub const LOOP_RUN: u16 = 10_000;
 
 /// A source that was silent for this long is not in a loop; a slower one harms nobody.
 pub const LOOP_GAP: Duration = Duration::from_millis(250);

@@ -2,16 +2,16 @@
 //!
 //! A forged datagram can set two servers on each other that both answer whatever comes
 //! (CVE-1999-0103, CVE-2024-2169). So nothing goes to a port where a server listens that answers by
-//! itself, nor to a port of our own: not only ours at our addresses, because another server of this
-//! kind usually has the same port. A server at a port that nobody could foresee is known by what it
-//! does: it sends what it was sent, and nothing else, for ever.
+//! itself, nor to a port of our own, at whatever address. Another server of this kind is known by the
+//! mark of what it sends, and any other server that answers by what it does: it sends what it was
+//! sent, and nothing else, for ever.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Local;
+use super::socket::Arrival;
 use crate::config::limits::{LOOP_GAP, LOOP_RUN};
 use crate::service::Moment;
 
@@ -24,6 +24,8 @@ pub(super) enum Refusal {
     ServerPort,
     /// One of our own sockets has that port, or another server of this kind elsewhere.
     OwnPort,
+    /// Another server of this kind has sent it.
+    Marked,
     /// The source is no single host: multicast, broadcast or unspecified.
     Source,
     /// It was sent to many: multicast or broadcast.
@@ -70,8 +72,9 @@ const SERVER_PORTS: &[u16] = &[
 ];
 
 /// Whether a datagram is one that must not be answered, whatever it says; `own` has the ports of
-/// all our UDP sockets, `at` where it was sent to if the socket tells.
-pub(super) fn refusal(from: &SocketAddr, at: Option<&Local>, own: &[u16]) -> Option<Refusal> {
+/// all our UDP sockets.
+pub(super) fn refusal(arrival: &Arrival, own: &[u16]) -> Option<Refusal> {
+    let from = arrival.from;
     let many = match from.ip() {
         IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified(),
         IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified(),
@@ -79,8 +82,11 @@ pub(super) fn refusal(from: &SocketAddr, at: Option<&Local>, own: &[u16]) -> Opt
     if many {
         return Some(Refusal::Source);
     }
-    if at.is_some_and(|at| at.many) {
+    if arrival.at.is_some_and(|at| at.many) {
         return Some(Refusal::Destination);
+    }
+    if arrival.marked {
+        return Some(Refusal::Marked);
     }
     match from.port() {
         0 => Some(Refusal::PortZero),
@@ -164,6 +170,7 @@ impl Loops {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::datagram::Local;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -190,23 +197,20 @@ mod tests {
             ("192.0.2.1:1024", None),
             ("[fe80::1]:5000", None),
         ] {
-            assert_eq!(refusal(&address(from), None, &own), refused, "{from}");
+            let arrival = Arrival::forged(address(from));
+            assert_eq!(refusal(&arrival, &own), refused, "{from}");
         }
-        let many = Local {
+        let mut arrival = Arrival::forged(address("127.0.0.1:5000"));
+        arrival.at = Some(Local {
             ip: address("127.0.0.1:1").ip(),
-            interface: 1,
-            many: true,
-        };
-        let from = address("127.0.0.1:5000");
-        assert_eq!(
-            refusal(&from, Some(&many), &own),
-            Some(Refusal::Destination)
-        );
-        let one = Local {
+            interface: 0,
             many: false,
-            ..many
-        };
-        assert_eq!(refusal(&from, Some(&one), &own), None);
+        });
+        assert_eq!(refusal(&arrival, &own), None);
+        arrival.marked = true;
+        assert_eq!(refusal(&arrival, &own), Some(Refusal::Marked));
+        arrival.at = arrival.at.map(|at| Local { many: true, ..at });
+        assert_eq!(refusal(&arrival, &own), Some(Refusal::Destination));
     }
 
     #[test]
@@ -242,7 +246,7 @@ mod tests {
         // Nor what differs only in its length, or once in a while.
         let long = |round: u64| vec![0; usize::try_from(round).unwrap()];
         assert_eq!(taken(&mut Loops::new(), rounds, long), rounds);
-        let often = |round: u64| (round / 500).to_le_bytes().to_vec();
+        let often = |round: u64| (round / 5_000).to_le_bytes().to_vec();
         assert_eq!(taken(&mut Loops::new(), rounds, often), rounds);
     }
 

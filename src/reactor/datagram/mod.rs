@@ -268,7 +268,7 @@ impl Reactor {
         };
         let name = services[usize::from(socket.service)].entry.name;
         let from = &arrival.from;
-        if let Some(refusal) = guard::refusal(from, arrival.at.as_ref(), own_ports) {
+        if let Some(refusal) = guard::refusal(arrival, own_ports) {
             socket.counts.refused += 1;
             debug!(target: "switchboard", "{name} {from}: not answered: {refusal:?}");
             return;
@@ -287,7 +287,7 @@ impl Reactor {
             // Whoever comes while the server goes down finds it gone.
             Datagrams::OneShot if draining => {}
             Datagrams::OneShot => self.one_shot(id, arrival, payload),
-            Datagrams::Flows => self.to_flow(id, arrival, payload),
+            Datagrams::Flows => self.deliver_to_flow(id, arrival, payload),
         }
     }
 

@@ -73,7 +73,7 @@ impl Reactor {
     }
 
     /// A datagram of a flow, or the first of one.
-    pub(super) fn to_flow(&mut self, id: SourceId, arrival: &Arrival, payload: &[u8]) {
+    pub(super) fn deliver_to_flow(&mut self, id: SourceId, arrival: &Arrival, payload: &[u8]) {
         let key = FlowKey {
             socket: id,
             peer: arrival.from,

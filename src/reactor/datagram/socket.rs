@@ -19,6 +19,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_
 use super::Local;
 use crate::config::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_SOCKET_BYTES, DATAGRAMS_PER_CALL};
 
+/// What we send bears this traffic class, and what bears it is not answered: it was sent by a server
+/// of this kind, and two that answer each other would never end. Code point 3 is one of those for
+/// local use (RFC 2474, section 6), which no system's clients use of themselves.
+const MARK: i32 = 3 << 2;
+
 /// A bound UDP socket.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -40,6 +45,8 @@ pub(super) struct Arrival {
     pub from: SocketAddr,
     /// Which of our addresses it was sent to; `None` if the socket has only one.
     pub at: Option<Local>,
+    /// It bears the mark of what a server of this kind sends.
+    pub marked: bool,
     slot: usize,
     len: usize,
 }
@@ -51,6 +58,7 @@ impl Arrival {
         Self {
             from,
             at: None,
+            marked: false,
             slot: 0,
             len: 0,
         }
@@ -110,6 +118,13 @@ impl Socket {
             (true, false) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
             (false, _) => {}
         }
+        if ipv6 {
+            setsockopt(&socket, sockopt::Ipv6TClass, &MARK)?;
+            setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4Tos, &MARK)?;
+            setsockopt(&socket, sockopt::IpRecvTos, &true)?;
+        }
         // A counter of what did not fit; without it nothing is lost but the report of losses.
         let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
         // The limit of net.core.rmem_max and wmem_max cuts these; less is no failure.
@@ -138,8 +153,8 @@ impl Socket {
     /// there was, and nix does not write the room back, so the next call would have too little.
     pub(super) fn receive(&self, inbox: &mut Inbox, count: usize) -> nix::Result<Taken> {
         let control = match self.wildcard {
-            true => cmsg_space!(u32, in6_pktinfo),
-            false => cmsg_space!(u32),
+            true => cmsg_space!(u32, in6_pktinfo, i32),
+            false => cmsg_space!(u32, i32),
         };
         inbox.arrivals.clear();
         let count = count.min(DATAGRAMS_PER_CALL);
@@ -165,12 +180,14 @@ impl Socket {
                 taken.truncated += 1;
                 continue;
             }
-            let mut at = None;
+            let (mut at, mut marked) = (None, false);
             for control in message.cmsgs().into_iter().flatten() {
                 match control {
                     ControlMessageOwned::RxqOvfl(count) => taken.overflowed = Some(count),
                     ControlMessageOwned::Ipv4PacketInfo(info) => at = Some(local_v4(&info)),
                     ControlMessageOwned::Ipv6PacketInfo(info) => at = Some(local_v6(&info)),
+                    ControlMessageOwned::Ipv4Tos(class) => marked = i32::from(class) == MARK,
+                    ControlMessageOwned::Ipv6TClass(class) => marked = class == MARK,
                     _ => {}
                 }
             }
@@ -178,6 +195,7 @@ impl Socket {
                 inbox.arrivals.push(Arrival {
                     from,
                     at,
+                    marked,
                     slot,
                     len: message.bytes,
                 });
