@@ -81,8 +81,9 @@ impl Reactor {
                 }
             }
             State::Draining { until } => {
-                if self.live + self.flows.len() > 0 && self.now >= until {
-                    warn!(target: "switchboard", "the grace is over: {} connections cut", self.live + self.flows.len());
+                let left = self.live + self.flows.len();
+                if left > 0 && self.now >= until {
+                    warn!(target: "switchboard", "the grace is over: {left} connections cut");
                     self.abort_all(CloseReason::GraceOver);
                 }
                 if self.live + self.flows.len() == 0 {

@@ -17,6 +17,7 @@ mod buffer;
 mod clock;
 mod connection;
 mod datagram;
+mod descriptors;
 mod drain;
 mod hex;
 mod listener;
@@ -39,20 +40,20 @@ use std::time::Duration;
 
 use log::warn;
 use mio::{Events, Interest, Poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
 pub use self::datagram::UdpOptions;
 use self::datagram::{Flows, Inbox};
+pub use self::descriptors::connections_allowed;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL,
+    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
+    STALL,
 };
 use crate::output::Output;
 use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
@@ -132,24 +133,6 @@ pub struct Reactor {
     operator: bool,
     stdout: Output,
     stderr: Output,
-}
-
-/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
-/// the limit less a reserve and one for each of `listeners` and its lock.
-pub fn connections_allowed(listeners: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all: a million connections are reckoned with, which costs address space only.
-    let current = current.unwrap_or(1 << 20).min(1 << 20);
-    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
-    free.saturating_sub(2 * listeners).max(1)
 }
 
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
@@ -403,17 +386,6 @@ impl Reactor {
                 // Outdated.
                 Some(Source::Listener(_) | Source::Connection(_)) => {}
             }
-        }
-    }
-}
-
-impl Source {
-    /// What the timer heap holds for this source.
-    fn armed(&self) -> Moment {
-        match self {
-            Self::Signals(_) | Self::Datagram(_) => Moment::NEVER,
-            Self::Listener(listener) => listener.armed,
-            Self::Connection(c) => c.armed,
         }
     }
 }

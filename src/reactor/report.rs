@@ -20,27 +20,7 @@ impl Reactor {
             self.kept,
             self.flows.len()
         );
-        for (_, listener) in self.sources.listeners() {
-            let name = self.services[usize::from(listener.service)].entry.name;
-            let state = if self.paused {
-                "full"
-            } else if listener.retry_at.is_some() {
-                "resting"
-            } else {
-                "open"
-            };
-            let (endpoint, accepted) = (&listener.endpoint, listener.accepted);
-            let _ = writeln!(text, "listener {name} {endpoint} {state}, {accepted} taken");
-        }
-        for (_, socket) in self.sources.datagrams() {
-            let name = self.services[usize::from(socket.service)].entry.name;
-            let (endpoint, waiting) = (&socket.endpoint, socket.waiting());
-            let _ = writeln!(
-                text,
-                "listener {name} {endpoint} open, {}; {waiting} waiting",
-                socket.counts
-            );
-        }
+        self.report_listeners(&mut text);
         for (_, c) in self.sources.connections().take(REPORT_CONNECTIONS_MAX) {
             let phase = match c.phase {
                 Phase::Open if c.input_ended && !c.is_flow() => {
@@ -68,5 +48,30 @@ impl Reactor {
             let _ = writeln!(text, "... and {} more", all - REPORT_CONNECTIONS_MAX);
         }
         self.stderr.write(text.as_bytes());
+    }
+
+    /// A line for each listener; writing to a string cannot fail.
+    fn report_listeners(&self, text: &mut String) {
+        for (_, listener) in self.sources.listeners() {
+            let name = self.services[usize::from(listener.service)].entry.name;
+            let state = if self.paused {
+                "full"
+            } else if listener.retry_at.is_some() {
+                "resting"
+            } else {
+                "open"
+            };
+            let (endpoint, accepted) = (&listener.endpoint, listener.accepted);
+            let _ = writeln!(text, "listener {name} {endpoint} {state}, {accepted} taken");
+        }
+        for (_, socket) in self.sources.datagrams() {
+            let name = self.services[usize::from(socket.service)].entry.name;
+            let (endpoint, waiting) = (&socket.endpoint, socket.waiting());
+            let _ = writeln!(
+                text,
+                "listener {name} {endpoint} open, {}; {waiting} waiting",
+                socket.counts
+            );
+        }
     }
 }

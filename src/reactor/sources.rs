@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::datagram::DatagramSocket;
 use super::listener::Listener;
 use super::signals::Signals;
-use crate::service::SourceId;
+use crate::service::{Moment, SourceId};
 
 /// One thing that the poller reports. The rare kinds are boxed so that they don't widen the slot.
 pub(super) enum Source {
@@ -15,6 +15,17 @@ pub(super) enum Source {
     Listener(Box<Listener>),
     Datagram(Box<DatagramSocket>),
     Connection(Connection),
+}
+
+impl Source {
+    /// What the timer heap holds for this source.
+    pub(super) fn armed(&self) -> Moment {
+        match self {
+            Self::Signals(_) | Self::Datagram(_) => Moment::NEVER,
+            Self::Listener(listener) => listener.armed,
+            Self::Connection(c) => c.armed,
+        }
+    }
 }
 
 /// The slab, with the generation of each of its places.

@@ -5,3 +5,4 @@ mod support;
 
 mod services;
 mod udp;
+mod udp_forged;

@@ -93,7 +93,9 @@ mod tests {
         /// Whatever comes and is to go: no more than three times as much goes out as came in, and
         /// what is sent back at its own size always may.
         #[test]
-        fn never_more_than_three_times_what_came(steps in prop::collection::vec((any::<bool>(), 0_usize..2_000), 1..200)) {
+        fn never_more_than_three_times_what_came(
+            steps in prop::collection::vec((any::<bool>(), 0_usize..2_000), 1..200),
+        ) {
             let address: SocketAddr = "192.0.2.1:1".parse().unwrap();
             let (mut credit, mut came, mut went) = (Credit::default(), 0, 0);
             for (comes, len) in steps {

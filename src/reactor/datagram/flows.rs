@@ -218,7 +218,9 @@ mod tests {
         /// Against a map: a name finds its flow until it is retired, also while its place in the
         /// slab is still held and the name is used again.
         #[test]
-        fn a_name_finds_its_flow_until_it_is_retired(steps in prop::collection::vec((0_u8..4, 0_u16..6), 1..300)) {
+        fn a_name_finds_its_flow_until_it_is_retired(
+            steps in prop::collection::vec((0_u8..4, 0_u16..6), 1..300),
+        ) {
             let mut flows = Flows::default();
             let (mut model, mut held) = (HashMap::new(), Vec::new());
             for (at, (step, port)) in (0_u32..).zip(steps) {
