@@ -31,7 +31,8 @@ pub const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Connections taken from one listener in one turn, so that a storm of connects starves nobody.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
-/// Accept errors in a row, of the kind that concerns one connection only, before the listener rests.
+/// Accept errors in a row, of the kind that concerns one connection only, before the listener rests;
+/// also errors in a row of the call that takes datagrams.
 pub const ACCEPT_ERRORS_IN_A_ROW: u32 = 8;
 
 /// How long a listener rests after accept failed for want of descriptors or memory.
@@ -151,7 +152,7 @@ pub const LOOP_GAP: Duration = Duration::from_millis(250);
 /// A flow whose peer is silent for this long is forgotten, whatever its session waits for.
 pub const FLOW_IDLE: Duration = Duration::from_secs(60);
 
-/// Flows in all, some 300 bytes each: addresses are easily forged.
+/// Flows in all, some 500 bytes each: addresses are easily forged.
 pub const FLOWS_MAX: usize = 16_384;
 
 /// Flows from one /24 of IPv4 or /64 of IPv6, loopback excepted: no network gets more than a quarter.

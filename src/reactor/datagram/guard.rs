@@ -7,6 +7,7 @@
 //! sent, and nothing else, for ever.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +31,19 @@ pub(super) enum Refusal {
     Source,
     /// It was sent to many: multicast or broadcast.
     Destination,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PortZero => "it came from port 0",
+            Self::ServerPort => "a server listens at its port that would answer",
+            Self::OwnPort => "it came from a port of ours",
+            Self::Marked => "a server of this kind has sent it",
+            Self::Source => "it came from no single host",
+            Self::Destination => "it was sent to many",
+        })
+    }
 }
 
 /// Ports where servers listen that answer what comes by itself, or that pass on what they are sent.

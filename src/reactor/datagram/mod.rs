@@ -5,6 +5,7 @@
 //! flow (`flows`). What is sent goes through the rule against amplification (`credit`) into the
 //! socket's queue (`outgoing`), which leaves at the end of the socket's turn.
 
+mod counts;
 mod credit;
 mod flows;
 mod guard;
@@ -15,7 +16,6 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::IpAddr;
 
 use log::{debug, log_enabled, warn};
@@ -23,6 +23,7 @@ use mio::Interest;
 use mio::event::Source as _;
 use nix::errno::Errno;
 
+use self::counts::Counts;
 pub(super) use self::flows::Flows;
 use self::guard::Loops;
 use self::outgoing::Outgoing;
@@ -33,8 +34,8 @@ use super::sources::{Source, token};
 use super::{Reactor, StartError, bind};
 use crate::config::endpoint::{HostPort, ListenerSpec};
 use crate::config::limits::{
-    DATAGRAM_BYTES_PER_TURN, DATAGRAM_DROPS_SAID, DATAGRAM_RATE, DATAGRAM_RATE_MAX,
-    DATAGRAMS_PER_CALL,
+    ACCEPT_ERRORS_IN_A_ROW, DATAGRAM_BYTES_PER_TURN, DATAGRAM_DROPS_SAID, DATAGRAM_RATE,
+    DATAGRAM_RATE_MAX, DATAGRAMS_PER_CALL,
 };
 use crate::config::options::{OptionError, Values};
 use crate::service::{Datagrams, Moment, SourceId};
@@ -93,50 +94,10 @@ pub(super) struct DatagramSocket {
     rates: Rates,
     loops: Loops,
     pub counts: Counts,
+    /// Errors of the receiving call in a row.
+    errors: u32,
     /// When losses were last warned of.
     said_at: Moment,
-}
-
-/// What became of the datagrams of one socket.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
-    taken: u64,
-    bytes_in: u64,
-    sent: u64,
-    bytes_out: u64,
-    /// From sources that are never answered, or cut out of a loop.
-    refused: u64,
-    /// Beyond the rate of their source.
-    over_rate: u64,
-    /// New flows for which there was no room.
-    no_room: u64,
-    /// Not sent: beyond what an address that has not proved itself may get.
-    over_credit: u64,
-    /// Not sent: the queue was full, or the socket would not have them.
-    unsent: u64,
-    /// Lost before we saw them: the kernel's receive buffer was full.
-    overflowed: u64,
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} datagrams of {} bytes in, {} of {} bytes out; not answered: {} refused, {} over \
-             their rate, {} without room; not sent: {} over their credit, {} lost; {} lost before \
-             they were read",
-            self.taken,
-            self.bytes_in,
-            self.sent,
-            self.bytes_out,
-            self.refused,
-            self.over_rate,
-            self.no_room,
-            self.over_credit,
-            self.unsent,
-            self.overflowed,
-        )
-    }
 }
 
 /// The first call asks for this many datagrams.
@@ -189,6 +150,7 @@ impl Reactor {
                 rates: Rates::new(options.rate, DATAGRAM_RATE),
                 loops: Loops::new(),
                 counts: Counts::default(),
+                errors: 0,
                 said_at: Moment::ZERO,
             };
             self.sources.insert(Source::Datagram(Box::new(source)));
@@ -250,6 +212,12 @@ impl Reactor {
             Err(error) => {
                 debug!(target: "switchboard", "{name} {}: {}", socket.endpoint, error.desc());
                 inbox.forget();
+                socket.errors += 1;
+                // It does not go away by itself: the next datagram that comes wakes the socket.
+                if socket.errors >= ACCEPT_ERRORS_IN_A_ROW {
+                    socket.errors = 0;
+                    socket.readable = false;
+                }
             }
         }
     }
@@ -270,7 +238,7 @@ impl Reactor {
         let from = &arrival.from;
         if let Some(refusal) = guard::refusal(arrival, own_ports) {
             socket.counts.refused += 1;
-            debug!(target: "switchboard", "{name} {from}: not answered: {refusal:?}");
+            debug!(target: "switchboard", "{name} {from}: not answered: {refusal}");
             return;
         }
         if !socket.rates.take(from.ip(), now) {
@@ -355,6 +323,7 @@ impl DatagramSocket {
         self.counts.taken += taken.count as u64;
         self.counts.bytes_in += bytes as u64;
         self.counts.refused += taken.truncated;
+        self.errors = 0;
         self.readable = taken.count == asked;
         let by_bytes = DATAGRAM_BYTES_PER_TURN * taken.count.max(1) / bytes.max(1);
         self.batch = (2 * taken.count)
