@@ -107,6 +107,7 @@ fn serve(
         idle_timeout: args.idle_timeout,
         connections_max,
         accepts: args.accepts,
+        seed: None,
     };
     let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
     let mut table = String::new();

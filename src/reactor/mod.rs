@@ -39,6 +39,7 @@ use std::time::Duration;
 use log::warn;
 use mio::{Events, Interest, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
@@ -52,7 +53,7 @@ use crate::config::limits::{
     SLOW_ITERATION, STALL,
 };
 use crate::output::Output;
-use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
+use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
 
 /// What the command line says about the loop.
 #[derive(Debug, Clone)]
@@ -65,6 +66,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
+    /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
+    pub seed: Option<u64>,
 }
 
 /// Whether the server runs, or how far its shutdown has come.
@@ -143,6 +146,14 @@ pub fn connections_allowed(listeners: usize) -> usize {
     free.saturating_sub(2 * listeners).max(1)
 }
 
+/// A seed that nobody can foresee.
+fn unforeseen() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    // The kernel gives up to 256 bytes whole (getrandom(2)).
+    getrandom(&mut seed, GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(seed))
+}
+
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
 ///
 /// # Errors
@@ -161,6 +172,11 @@ impl Reactor {
         let fail = |error: io::Error| StartError::io("the poller", &error);
         let poll = Poll::new().map_err(fail)?;
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
+        let seed = match settings.seed {
+            Some(seed) => seed,
+            None => unforeseen()
+                .map_err(|error| StartError::io("the system's random numbers", &error))?,
+        };
         let mut signals = signals::install().map_err(fail)?;
         let id = sources.next_id();
         poll.registry()
@@ -179,7 +195,10 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::default(),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
-            effects: Effects::default(),
+            effects: Effects {
+                random: Random::seeded(seed),
+                ..Effects::default()
+            },
             settings,
             state: State::Running,
             live: 0,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::{
     Call, CloseReason, DeadlineChange, Effects, Ending, Entry, Hosted, Item, Mail, Moment, Peer,
-    Program, SourceId,
+    Program, Random, SourceId,
 };
 use crate::config::limits::INPUT_KEPT_BYTES_MAX;
 use crate::config::options::Values;
@@ -104,6 +104,11 @@ impl Harness {
             mail: VecDeque::new(),
             operator: false,
         }
+    }
+
+    /// Starts the random numbers anew, from this seed; they start from 0 otherwise.
+    pub fn seed(&mut self, seed: u64) {
+        self.effects.random = Random::seeded(seed);
     }
 
     /// A peer comes by the first listener; returns its place, by which it is named from then on.

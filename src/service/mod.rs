@@ -26,6 +26,7 @@ pub mod harness;
 mod host;
 mod ids;
 mod peer;
+mod random;
 mod reason;
 
 pub use cx::{Cx, ServiceCx};
@@ -33,6 +34,7 @@ pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use peer::Peer;
+pub use random::Random;
 pub use reason::CloseReason;
 
 use crate::config::options::{FromValues, Opt, Values};
