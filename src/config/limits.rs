@@ -124,6 +124,21 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
 
+/// The largest `max=` of the guessing game.
+pub const GUESS_MAX: u64 = 1_000_000_000;
+
+/// The largest `tries=` of the guessing game.
+pub const GUESS_TRIES_MAX: u64 = 1_000;
+
+/// Bytes of a file of `names=`, which is kept in memory.
+pub const NAMES_BYTES_MAX: usize = 1024 * 1024;
+
+/// People in such a file.
+pub const NAMES_MAX: usize = 10_000;
+
+/// Bytes of a hint or a name in such a file.
+pub const NAMES_FIELD_BYTES_MAX: usize = 200;
+
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
 const _: () = assert!(

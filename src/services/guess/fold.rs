@@ -43,6 +43,7 @@ const TABLE: &[(&str, &str)] = &[
     ("ĝğġģǥǧǵḡɠ", "g"),
     ("ĥħȟḣḥḧḩḫẖ", "h"),
     ("ìíîïĩīĭįıǐȉȋḭḯỉị", "i"),
+    ("ĳ", "ij"),
     ("ĵǰ", "j"),
     ("ķĸǩḱḳḵƙ", "k"),
     ("ĺļľŀłḷḹḻḽ", "l"),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_latin_1_letter_becomes_plain() {
+    fn every_letter_of_western_and_central_europe_becomes_plain() {
         for c in ('\u{c0}'..='\u{ff}').filter(|c| c.is_alphabetic()) {
             assert!(fold([c].into_iter()).is_ascii(), "{c}");
         }
