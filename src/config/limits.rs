@@ -124,6 +124,14 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
 
+/// Clients that wait for the operator at once; a later one is told that it is busy.
+///
+/// No operator answers so many; it bounds what a flood of messages makes the server keep.
+pub const TALK_WAITING_MAX: usize = 1_000;
+
+/// Waiting clients that `list` shows; the rest are counted.
+pub const TALK_SHOWN_MAX: usize = 100;
+
 /// The largest `max=` of the guessing game.
 pub const GUESS_MAX: u64 = 1_000_000_000;
 

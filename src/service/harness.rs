@@ -212,9 +212,15 @@ impl Harness {
         }
     }
 
-    /// Whether somebody is at the console; nobody is at first.
+    /// Whether somebody is at the console; nobody is at first. Who goes leaves a nudge for every
+    /// session.
     pub fn set_operator(&mut self, present: bool) {
-        self.operator = present;
+        let gone = std::mem::replace(&mut self.operator, present) && !present;
+        for place in (0..self.peers.len()).filter(|_| gone) {
+            if self.peers[place].ending.is_none() {
+                self.call(place, Event::Notified);
+            }
+        }
     }
 
     /// The operator types a line that is for this service.

@@ -80,7 +80,7 @@ pub trait Service: Sized + 'static {
         cx.close(CloseReason::Shutdown);
     }
 
-    /// Another session of this service, or the operator, has nudged this one.
+    /// Another session of this service has nudged this one, or the operator has gone.
     fn notified(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
         let _ = (session, cx);
     }
