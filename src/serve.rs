@@ -10,6 +10,7 @@ use crate::config::endpoint::{Endpoint, ListenerSpec};
 use crate::config::limits::OUTPUT_FLUSH;
 use crate::config::options::Values;
 use crate::exit::Exit;
+use crate::input;
 use crate::output::Output;
 use crate::reactor::{self, Reactor, Settings, StartError, UnixOptions};
 use crate::service::{Entry, Hosted};
@@ -127,6 +128,7 @@ fn serve(
             }
         }
     }
+    reactor.open_console(input::start)?;
     table.push_str("ready\n");
     stdout.write(table.as_bytes());
     reactor.run()

@@ -115,6 +115,19 @@ pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the end of the process waits for its last lines to be written.
 pub const OUTPUT_FLUSH: Duration = Duration::from_millis(500);
 
+/// Lines of the operator that wait for the loop; the thread that reads them waits too, then.
+pub const INPUT_LINES_MAX: usize = 256;
+
+/// Bytes of such a line; a terminal itself cuts at 4,095 (termios(3)).
+pub const INPUT_LINE_BYTES_MAX: usize = 4096;
+
+/// In the background of a shell: the time after which the reader looks whether it is in the
+/// foreground again. Nothing tells it: `fg` sends no signal to a job that runs.
+pub const INPUT_BACKGROUND: Duration = Duration::from_secs(1);
+
+/// Lines of the operator that one turn of the console takes.
+pub const CONSOLE_LINES_PER_TURN: usize = 32;
+
 /// Bytes of a line on a text wire, without its LF or CR LF.
 pub const LINE_BYTES_MAX: usize = 4096;
 

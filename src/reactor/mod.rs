@@ -16,6 +16,7 @@ mod bind;
 mod buffer;
 mod clock;
 mod connection;
+mod console;
 mod drain;
 mod hex;
 mod listener;
@@ -43,6 +44,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
+pub use self::console::StartReading;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
@@ -349,6 +351,7 @@ impl Reactor {
             // It was buried after the poller had noted the event.
             None => {}
             Some(Source::Signals(_)) => run_queue.push(id, &mut false),
+            Some(Source::Console(console)) => run_queue.push(id, &mut console.queued),
             Some(Source::Listener(listener)) => {
                 listener.readable = true;
                 if !*paused {
@@ -386,7 +389,7 @@ impl Reactor {
         } = self;
         while let Some((moment, id)) = timers.pop_due(*now) {
             match sources.get_mut(id) {
-                None | Some(Source::Signals(_)) => {}
+                None | Some(Source::Signals(_) | Source::Console(_)) => {}
                 Some(Source::Listener(listener)) if listener.armed == moment => {
                     listener.armed = Moment::NEVER;
                     listener.retry_at = Moment::NEVER;
@@ -412,7 +415,7 @@ impl Source {
     /// What the timer heap holds for this source.
     fn armed(&self) -> Moment {
         match self {
-            Self::Signals(_) => Moment::NEVER,
+            Self::Signals(_) | Self::Console(_) => Moment::NEVER,
             Self::Listener(listener) => listener.armed,
             Self::Connection(c) => c.armed,
         }

@@ -4,6 +4,7 @@ use mio::Token;
 use slab::Slab;
 
 use super::connection::Connection;
+use super::console::Console;
 use super::listener::Listener;
 use super::signals::Signals;
 use crate::service::SourceId;
@@ -11,6 +12,7 @@ use crate::service::SourceId;
 /// One thing that the poller reports. The rare kinds are boxed so that they don't widen the slot.
 pub(super) enum Source {
     Signals(Box<Signals>),
+    Console(Box<Console>),
     Listener(Box<Listener>),
     Connection(Connection),
 }
@@ -102,7 +104,7 @@ impl Sources {
     pub(super) fn connection(&mut self, id: SourceId) -> Option<&mut Connection> {
         match self.get_mut(id)? {
             Source::Connection(connection) => Some(connection),
-            Source::Listener(_) | Source::Signals(_) => None,
+            Source::Listener(_) | Source::Signals(_) | Source::Console(_) => None,
         }
     }
 
@@ -110,7 +112,7 @@ impl Sources {
     pub(super) fn listener(&mut self, id: SourceId) -> Option<&mut Listener> {
         match self.get_mut(id)? {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Signals(_) => None,
+            Source::Connection(_) | Source::Signals(_) | Source::Console(_) => None,
         }
     }
 
@@ -118,7 +120,7 @@ impl Sources {
     pub(super) fn connections(&self) -> impl Iterator<Item = (SourceId, &Connection)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Connection(connection) => Some((id, connection)),
-            Source::Listener(_) | Source::Signals(_) => None,
+            Source::Listener(_) | Source::Signals(_) | Source::Console(_) => None,
         })
     }
 
@@ -126,7 +128,7 @@ impl Sources {
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SourceId, &Listener)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Listener(listener) => Some((id, &**listener)),
-            Source::Connection(_) | Source::Signals(_) => None,
+            Source::Connection(_) | Source::Signals(_) | Source::Console(_) => None,
         })
     }
 }
