@@ -145,8 +145,9 @@ struct Terminal<'a> {
 impl<'a> Terminal<'a> {
     fn new(stdin: BorrowedFd<'a>) -> Self {
         // For this thread only: with SIGTTIN blocked, a read in the background fails (EIO) instead
-        // of stopping the process. The look at the job before each read can't be enough, because a
-        // read that waits is begun anew by the kernel after Ctrl-Z and `bg`.
+        // of stopping the process. The look at the job before each read leaves a moment between
+        // the two; and where another process takes what was typed, the read waits, and the kernel
+        // begins it anew after Ctrl-Z and `bg`.
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTTIN);
         // It fails for wrong arguments only.

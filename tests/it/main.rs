@@ -3,4 +3,6 @@
 
 mod support;
 
+mod guess;
 mod services;
+mod talk;
