@@ -192,25 +192,45 @@ fn without_an_operator_the_client_is_told_whatever_standard_input_is() {
     let lines = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(lines.path(), "to nobody\nto nobody\n").unwrap();
     let closed = ["sh", "-c", "exec \"$@\" <&-", "sh"];
-    let folder = || Stdio::from(File::open("/").unwrap());
-    let file = || Stdio::from(File::open(lines.path()).unwrap());
-    for (name, stdin, wrapper) in [
-        ("a file", file(), &[][..]),
-        ("a folder", folder(), &[]),
+    let open = |path: &std::path::Path| Stdio::from(File::open(path).unwrap());
+    let inputs = [
+        ("a file", open(lines.path()), &[][..]),
+        ("a folder", open("/".as_ref()), &[]),
         ("/dev/null", Stdio::null(), &[]),
         ("closed", Stdio::null(), &closed),
-    ] {
-        let builder = Builder::new(&[TALK]).wrapped(wrapper);
-        let mut command = builder.command();
-        let server = builder.start_as(command.stdin(stdin));
-        server.wait_for_log("nobody is at the console");
-        let mut client = server.connect("talk");
-        client.write_all(b"hello\n").unwrap();
-        assert_eq!(read_all(&mut client), NOBODY, "{name}");
-        drop(client);
-        assert_quiet(server.pid());
-        server.stop();
-    }
+    ];
+    // At the same time, because each is watched for a while.
+    std::thread::scope(|scope| {
+        for (name, stdin, wrapper) in inputs {
+            scope.spawn(move || {
+                let builder = Builder::new(&[TALK]).wrapped(wrapper);
+                let mut command = builder.command();
+                let server = builder.start_as(command.stdin(stdin));
+                server.wait_for_log("nobody is at the console");
+                let mut client = server.connect("talk");
+                client.write_all(b"hello\n").unwrap();
+                assert_eq!(read_all(&mut client), NOBODY, "{name}");
+                drop(client);
+                assert_quiet(server.pid());
+                server.stop();
+            });
+        }
+    });
+}
+
+#[test]
+fn the_answer_stands_in_the_log_at_trace_as_all_bytes_do() {
+    let builder = Builder::new(&[TALK]).log("trace");
+    let mut command = builder.command();
+    let mut server = builder.start_as(command.stdin(Stdio::piped()));
+    let mut pipe = server.stdin();
+    let mut client = server.connect("talk");
+    client.write_all(b"hello\n").unwrap();
+    server.wait_for_log("talk #1 receives");
+    pipe.write_all(b"answer\n").unwrap();
+    assert_eq!(read_all(&mut client), b"answer\n");
+    server.wait_for_log("talk #1 sends");
+    server.stop();
 }
 
 #[test]
