@@ -5,8 +5,8 @@
 //! number of them, and wakes the loop. It knows neither loop nor service.
 //!
 //! On a terminal it reads only while the process is in the foreground. Otherwise what is typed is
-//! the shell's, and a read would stop the whole process (SIGTTIN, termios(3)). Read [`follow`]
-//! first, then [`Terminal`].
+//! the shell's, and a read would stop the whole process (SIGTTIN, termios(3)). Read `follow`
+//! first, then `Terminal`.
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -29,6 +29,7 @@ mod signals;
 mod socket_path;
 mod sources;
 mod stream;
+mod system;
 mod timers;
 mod turn;
 
@@ -39,8 +40,6 @@ use std::time::Duration;
 
 use log::warn;
 use mio::{Events, Interest, Poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
@@ -48,11 +47,12 @@ pub use self::console::StartReading;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
+pub use self::system::connections_allowed;
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL,
+    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
+    STALL,
 };
 use crate::output::Output;
 use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
@@ -130,32 +130,6 @@ pub struct Reactor {
     stderr: Output,
 }
 
-/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
-/// the limit less a reserve and one for each of `listeners` and its lock.
-pub fn connections_allowed(listeners: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all: a million connections are reckoned with, which costs address space only.
-    let current = current.unwrap_or(1 << 20).min(1 << 20);
-    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
-    free.saturating_sub(2 * listeners).max(1)
-}
-
-/// A seed that nobody can foresee.
-fn unforeseen() -> io::Result<u64> {
-    let mut seed = [0; 8];
-    // The kernel gives up to 256 bytes whole (getrandom(2)).
-    getrandom(&mut seed, GetRandomFlags::empty())?;
-    Ok(u64::from_ne_bytes(seed))
-}
-
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
 ///
 /// # Errors
@@ -176,7 +150,7 @@ impl Reactor {
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
         let seed = match settings.seed {
             Some(seed) => seed,
-            None => unforeseen()
+            None => system::unforeseen()
                 .map_err(|error| StartError::io("the system's random numbers", &error))?,
         };
         let mut signals = signals::install().map_err(fail)?;

@@ -24,7 +24,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Text of a peer for a person to read: whole, unquoted, letters of every script as they are;
-/// control characters, line ends, invisible marks of direction and invalid bytes escaped.
+/// control characters, line ends, marks of direction and invalid bytes escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Readable<'a>(pub &'a [u8]);
 
@@ -43,10 +43,13 @@ impl fmt::Display for Readable<'_> {
     }
 }
 
-/// Whether a character can neither move a cursor nor reorder or hide what stands beside it.
+/// Whether a character can neither move a cursor nor reorder what stands beside it.
 fn is_harmless(c: char) -> bool {
-    let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !invisible
+    // Line ends and marks of direction.
+    const MARKS: &str = "\
+        \u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\
+        \u{2066}\u{2067}\u{2068}\u{2069}";
+    !c.is_control() && !MARKS.contains(c)
 }
 
 #[cfg(test)]
