@@ -60,7 +60,6 @@ fn every_foreign_client_plays_to_the_end() {
     let socat = format!("TCP:{address}");
     for (program, arguments) in [
         ("nc.openbsd", &["-N", &host, &port][..]),
-        ("nc.traditional", &["-q1", &host, &port]),
         ("ncat", &[&host, &port]),
         ("busybox", &["nc", &host, &port]),
         ("socat", &["-", &socat]),

@@ -98,6 +98,22 @@ fn what_a_client_sends_cannot_move_the_operators_cursor() {
 }
 
 #[test]
+fn a_stopped_terminal_stops_nobody_but_its_reader() {
+    if !have("python3") {
+        return;
+    }
+    let mut terminal = Terminal::serve(&["talk=tcp://127.0.0.1:0?reply=yes"]);
+    terminal.types(r"\x13");
+    for _ in 0..1_000 {
+        let mut client = terminal.connect("talk");
+        client.write_all(b"hello\n").unwrap();
+        assert_eq!(read_all(&mut client), b"yes\n");
+    }
+    terminal.types(r"\x11");
+    terminal.wait_for("#1000 from ");
+}
+
+#[test]
 fn a_client_that_breaks_off_is_told_to_the_operator() {
     if !have("python3") {
         return;
