@@ -12,6 +12,7 @@
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod input;
 pub mod output;
 pub mod reactor;
 pub mod serve;

@@ -10,6 +10,7 @@ use crate::config::endpoint::{Endpoint, ListenerSpec};
 use crate::config::limits::OUTPUT_FLUSH;
 use crate::config::options::Values;
 use crate::exit::Exit;
+use crate::input;
 use crate::output::Output;
 use crate::reactor::{self, Reactor, Settings, StartError, UdpOptions, UnixOptions};
 use crate::service::{Entry, Hosted};
@@ -107,6 +108,7 @@ fn serve(
         idle_timeout: args.idle_timeout,
         connections_max,
         accepts: args.accepts,
+        seed: None,
     };
     let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
     let mut table = String::new();
@@ -130,6 +132,7 @@ fn serve(
             }
         }
     }
+    reactor.open_console(input::start)?;
     table.push_str("ready\n");
     stdout.write(table.as_bytes());
     reactor.run()

@@ -167,6 +167,19 @@ pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the end of the process waits for its last lines to be written.
 pub const OUTPUT_FLUSH: Duration = Duration::from_millis(500);
 
+/// Lines of the operator that wait for the loop; the thread that reads them waits too, then.
+pub const INPUT_LINES_MAX: usize = 256;
+
+/// Bytes of such a line; a terminal itself cuts at 4,095 (termios(3)).
+pub const INPUT_LINE_BYTES_MAX: usize = 4096;
+
+/// In the background of a shell: the time after which the reader looks whether it is in the
+/// foreground again. Nothing tells it: `fg` sends no signal to a job that runs.
+pub const INPUT_BACKGROUND: Duration = Duration::from_secs(1);
+
+/// Lines of the operator that one turn of the console takes.
+pub const CONSOLE_LINES_PER_TURN: usize = 32;
+
 /// Bytes of a line on a text wire, without its LF or CR LF.
 pub const LINE_BYTES_MAX: usize = 4096;
 
@@ -175,6 +188,29 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
+
+/// Clients that wait for the operator at once; a later one is told that it is busy.
+///
+/// No operator answers so many; it bounds what a flood of messages makes the server keep.
+pub const TALK_WAITING_MAX: usize = 1_000;
+
+/// Waiting clients that `list` shows; the rest are counted.
+pub const TALK_SHOWN_MAX: usize = 100;
+
+/// The largest `max=` of the guessing game.
+pub const GUESS_MAX: u64 = 1_000_000_000;
+
+/// The largest `tries=` of the guessing game.
+pub const GUESS_TRIES_MAX: u64 = 1_000;
+
+/// Bytes of a file of `names=`, which is kept in memory.
+pub const NAMES_BYTES_MAX: usize = 1024 * 1024;
+
+/// People in such a file.
+pub const NAMES_MAX: usize = 10_000;
+
+/// Bytes of a hint or a name in such a file.
+pub const NAMES_FIELD_BYTES_MAX: usize = 200;
 
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);

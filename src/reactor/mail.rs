@@ -1,10 +1,11 @@
 //! What a service wants beyond the one session that was called: mail for other sessions, lines for
 //! the operator's terminal, and the operator's lines for services.
 
-use log::info;
+use log::{info, trace};
 
 use super::Reactor;
 use super::connection::Phase;
+use super::hex::Dump;
 use crate::config::limits::MAIL_PER_ITERATION;
 use crate::service::{Item, Mail, SourceId};
 
@@ -63,6 +64,8 @@ impl Reactor {
                     self.settle(to);
                 }
                 Item::Bytes(bytes) => {
+                    let name = services[usize::from(service)].entry.name;
+                    trace!(target: "switchboard", "{name} #{} sends{}", c.number, Dump(&bytes));
                     if c.send(&bytes) {
                         c.active_at = *now;
                     }

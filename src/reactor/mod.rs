@@ -16,8 +16,8 @@ mod bind;
 mod buffer;
 mod clock;
 mod connection;
+mod console;
 mod datagram;
-mod descriptors;
 mod drain;
 mod hex;
 mod listener;
@@ -30,6 +30,7 @@ mod signals;
 mod socket_path;
 mod sources;
 mod stream;
+mod system;
 mod timers;
 mod turn;
 
@@ -43,12 +44,13 @@ use mio::{Events, Interest, Poll};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
+pub use self::console::StartReading;
 pub use self::datagram::UdpOptions;
 use self::datagram::{Flows, Inbox};
-pub use self::descriptors::connections_allowed;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
+pub use self::system::connections_allowed;
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
@@ -56,7 +58,7 @@ use crate::config::limits::{
     STALL,
 };
 use crate::output::Output;
-use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
+use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
 
 /// What the command line says about the loop.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
+    /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
+    pub seed: Option<u64>,
 }
 
 /// Whether the server runs, or how far its shutdown has come.
@@ -153,6 +157,11 @@ impl Reactor {
         let fail = |error: io::Error| StartError::io("the poller", &error);
         let poll = Poll::new().map_err(fail)?;
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
+        let seed = match settings.seed {
+            Some(seed) => seed,
+            None => system::unforeseen()
+                .map_err(|error| StartError::io("the system's random numbers", &error))?,
+        };
         let mut signals = signals::install().map_err(fail)?;
         let id = sources.next_id();
         poll.registry()
@@ -171,7 +180,10 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::default(),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
-            effects: Effects::default(),
+            effects: Effects {
+                random: Random::seeded(seed),
+                ..Effects::default()
+            },
             settings,
             state: State::Running,
             live: 0,
@@ -325,6 +337,7 @@ impl Reactor {
             // It was buried after the poller had noted the event.
             None => {}
             Some(Source::Signals(_)) => run_queue.push(id, &mut false),
+            Some(Source::Console(console)) => run_queue.push(id, &mut console.queued),
             Some(Source::Listener(listener)) => {
                 listener.readable = true;
                 if !*paused {
@@ -368,7 +381,7 @@ impl Reactor {
         } = self;
         while let Some((moment, id)) = timers.pop_due(*now) {
             match sources.get_mut(id) {
-                None | Some(Source::Signals(_) | Source::Datagram(_)) => {}
+                None | Some(Source::Signals(_) | Source::Console(_) | Source::Datagram(_)) => {}
                 Some(Source::Listener(listener)) if listener.armed == moment => {
                     listener.armed = Moment::NEVER;
                     listener.retry_at = Moment::NEVER;

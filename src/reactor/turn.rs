@@ -35,6 +35,10 @@ impl Reactor {
                 let pending = signals.pending().collect();
                 self.take_signals(pending);
             }
+            Some(Source::Console(console)) => {
+                console.queued = false;
+                self.turn_console(id);
+            }
             Some(Source::Listener(listener)) => {
                 listener.queued = false;
                 self.accept(id);

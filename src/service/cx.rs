@@ -1,6 +1,7 @@
 //! What a callback may ask for.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::effects::{Item, Mail, Program};
@@ -62,6 +63,13 @@ impl<S: Service> Cx<'_, S> {
     /// The moment of this iteration; the same for all its callbacks.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// A random number within `range`, each as likely as any other. Not for secrets.
+    ///
+    /// The numbers of a server follow from its seed and from the order in which they are drawn.
+    pub fn random(&mut self, range: RangeInclusive<u64>) -> u64 {
+        self.effects.random.within(range)
     }
 
     /// Sends bytes to the peer, behind all that was sent before. Ignored once closed.

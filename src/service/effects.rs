@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CloseReason, Moment, SourceId};
+use super::{CloseReason, Moment, Random, SourceId};
 
 /// Collected by [`super::Cx`] in one callback; reused for every callback, so the common one
 /// allocates nothing.
@@ -28,6 +28,9 @@ pub struct Effects {
     pub notes: Vec<String>,
     /// Whether anybody reads the notes; without it none are made.
     pub notes_wanted: bool,
+    /// No effect, but what goes the other way and is kept from callback to callback as well:
+    /// where services draw their random numbers.
+    pub random: Random,
 }
 
 /// Something for another session of the same service. One that has gone gets nothing.

@@ -27,6 +27,7 @@ pub mod harness;
 mod host;
 mod ids;
 mod peer;
+mod random;
 mod reason;
 
 pub use cx::{Cx, ServiceCx};
@@ -34,6 +35,7 @@ pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use peer::Peer;
+pub use random::Random;
 pub use reason::CloseReason;
 
 use crate::config::options::{FromValues, Opt, Values};
@@ -79,7 +81,7 @@ pub trait Service: Sized + 'static {
         cx.close(CloseReason::Shutdown);
     }
 
-    /// Another session of this service, or the operator, has nudged this one.
+    /// Another session of this service has nudged this one, or the operator has gone.
     fn notified(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
         let _ = (session, cx);
     }

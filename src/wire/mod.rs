@@ -4,4 +4,4 @@ pub mod block;
 mod escape;
 pub mod line;
 
-pub use escape::Escaped;
+pub use escape::{Escaped, Readable};

@@ -3,6 +3,9 @@
 
 mod support;
 
+mod guess;
+mod guess_udp;
 mod services;
+mod talk;
 mod udp;
 mod udp_forged;

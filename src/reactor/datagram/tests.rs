@@ -80,6 +80,7 @@ fn start() -> Loop {
         idle_timeout: None,
         connections_max: 10,
         accepts: None,
+        seed: None,
     };
     let (stdout, stderr) = (Output::stdout().unwrap(), Output::stderr().unwrap());
     let mut reactor = Reactor::new(settings, stdout, stderr).unwrap();

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod process;
 pub mod server;
+pub mod terminal;
 pub mod udp;
 
 use std::time::{Duration, Instant};

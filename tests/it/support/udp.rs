@@ -10,7 +10,12 @@ use super::{LIMIT, wait_until};
 
 /// The address of the `place`th UDP listener of echo.
 pub fn udp(server: &Server, place: usize) -> SocketAddr {
-    let endpoints = server.endpoints("echo");
+    udp_of(server, "echo", place)
+}
+
+/// The address of the `place`th UDP listener of a service.
+pub fn udp_of(server: &Server, service: &str, place: usize) -> SocketAddr {
+    let endpoints = server.endpoints(service);
     let mut addresses = endpoints.iter().filter_map(|e| e.strip_prefix("udp://"));
     addresses.nth(place).unwrap().parse().unwrap()
 }
