@@ -81,12 +81,12 @@ impl Reactor {
                 }
             }
             State::Draining { until } => {
-                let left = self.live + self.flows.len();
+                let left = self.live + self.udp.flows.len();
                 if left > 0 && self.now >= until {
                     warn!(target: "switchboard", "the grace is over: {left} connections cut");
                     self.abort_all(CloseReason::GraceOver);
                 }
-                if self.live + self.flows.len() == 0 {
+                if self.live + self.udp.flows.len() == 0 {
                     self.flush_all_datagrams();
                     info!(target: "switchboard", "all connections are closed: ending");
                     self.state = State::Stopped;

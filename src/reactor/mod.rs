@@ -45,8 +45,8 @@ use mio::{Events, Interest, Poll};
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
 pub use self::console::StartReading;
+use self::datagram::Udp;
 pub use self::datagram::UdpOptions;
-use self::datagram::{Flows, Inbox};
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
@@ -127,12 +127,8 @@ pub struct Reactor {
     paused: bool,
     /// What sessions have sent to others and nobody has delivered yet.
     mail: VecDeque<(u8, Mail)>,
-    /// The sessions of addresses that speak in datagrams.
-    flows: Flows,
-    /// The ports of our UDP sockets.
-    own_ports: Vec<u16>,
-    /// Every batch of datagrams goes here; made with the first UDP socket.
-    datagram_inbox: Option<Inbox>,
+    /// What all UDP sockets share.
+    udp: Udp,
     /// Somebody is at the console.
     operator: bool,
     stdout: Output,
@@ -193,9 +189,7 @@ impl Reactor {
             dead: Vec::new(),
             paused: false,
             mail: VecDeque::new(),
-            flows: Flows::default(),
-            own_ports: Vec::new(),
-            datagram_inbox: None,
+            udp: Udp::default(),
             operator: false,
             stdout,
             stderr,

@@ -18,7 +18,7 @@ impl Reactor {
             self.settings.connections_max,
             self.accepted,
             self.kept,
-            self.flows.len()
+            self.udp.flows.len()
         );
         self.report_listeners(&mut text);
         for (_, c) in self.sources.connections().take(REPORT_CONNECTIONS_MAX) {
@@ -43,7 +43,7 @@ impl Reactor {
                 c.unsent(),
             );
         }
-        let all = self.live + self.flows.len();
+        let all = self.live + self.udp.flows.len();
         if all > REPORT_CONNECTIONS_MAX {
             let _ = writeln!(text, "... and {} more", all - REPORT_CONNECTIONS_MAX);
         }

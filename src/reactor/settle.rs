@@ -67,7 +67,7 @@ impl Reactor {
             timers,
             dead,
             kept,
-            flows,
+            udp,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -87,7 +87,7 @@ impl Reactor {
         *kept = kept.saturating_sub(kept_before).saturating_add(c.kept());
         if c.phase == Phase::Dead {
             if let Stream::Flow(number) = c.stream {
-                flows.retire(number);
+                udp.flows.retire(number);
             }
             dead.push(id);
             return;
@@ -132,7 +132,7 @@ impl Reactor {
             };
             self.kept = self.kept.saturating_sub(c.kept());
             match c.stream {
-                Stream::Flow(number) => self.flows.remove(number),
+                Stream::Flow(number) => self.udp.flows.remove(number),
                 Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
             }
             // Dropping the socket ends its registration too; a failure here changes nothing.
@@ -144,7 +144,7 @@ impl Reactor {
         if buried || self.paused {
             self.resume_listeners();
         }
-        let live = self.live + self.flows.len();
+        let live = self.live + self.udp.flows.len();
         let Self {
             timers, sources, ..
         } = self;

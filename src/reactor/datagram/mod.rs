@@ -24,12 +24,11 @@ use mio::event::Source as _;
 use nix::errno::Errno;
 
 use self::counts::Counts;
-pub(super) use self::flows::Flows;
+use self::flows::Flows;
 use self::guard::Loops;
 use self::outgoing::Outgoing;
 use self::rate::Rates;
-pub(super) use self::socket::Inbox;
-use self::socket::{Arrival, Socket, Taken};
+use self::socket::{Arrival, Inbox, Socket, Taken};
 use super::sources::{Source, token};
 use super::{Reactor, StartError, bind};
 use crate::config::endpoint::{HostPort, ListenerSpec};
@@ -58,6 +57,17 @@ impl UdpOptions {
             rate: rate.and_then(|rate| u32::try_from(rate).ok()),
         })
     }
+}
+
+/// What all UDP sockets share.
+#[derive(Default)]
+pub(super) struct Udp {
+    /// The sessions of addresses that speak in datagrams.
+    pub flows: Flows,
+    /// The ports of our UDP sockets.
+    own_ports: Vec<u16>,
+    /// Every batch of datagrams goes here; made with the first UDP socket.
+    inbox: Option<Inbox>,
 }
 
 /// One of our addresses, as a datagram named it.
@@ -134,7 +144,7 @@ impl Reactor {
                 .map_err(fail)?;
             let address = inner.local_addr().map_err(fail)?;
             let endpoint = format!("udp://{address}");
-            self.own_ports.push(address.port());
+            self.udp.own_ports.push(address.port());
             let source = DatagramSocket {
                 socket,
                 endpoint: endpoint.clone(),
@@ -154,7 +164,7 @@ impl Reactor {
                 said_at: Moment::ZERO,
             };
             self.sources.insert(Source::Datagram(Box::new(source)));
-            self.datagram_inbox.get_or_insert_with(Inbox::new);
+            self.udp.inbox.get_or_insert_with(Inbox::new);
             endpoints.push(endpoint);
         }
         Ok(endpoints)
@@ -168,13 +178,13 @@ impl Reactor {
         // It counts as queued while it has its turn: what its sessions send leaves at the end of it.
         self.flush_datagrams(id);
         if self.sources.datagram(id).is_some_and(|s| s.wants_read())
-            && let Some(mut inbox) = self.datagram_inbox.take()
+            && let Some(mut inbox) = self.udp.inbox.take()
         {
             self.take_batch(id, &mut inbox);
             for (arrival, payload) in inbox.datagrams() {
                 self.arrive(id, arrival, payload);
             }
-            self.datagram_inbox = Some(inbox);
+            self.udp.inbox = Some(inbox);
             self.flush_datagrams(id);
         }
         let Self {
@@ -228,7 +238,7 @@ impl Reactor {
         let Self {
             sources,
             services,
-            own_ports,
+            udp,
             ..
         } = self;
         let Some(socket) = sources.datagram(id) else {
@@ -236,7 +246,7 @@ impl Reactor {
         };
         let name = services[usize::from(socket.service)].entry.name;
         let from = &arrival.from;
-        if let Some(refusal) = guard::refusal(arrival, own_ports) {
+        if let Some(refusal) = guard::refusal(arrival, &udp.own_ports) {
             socket.counts.refused += 1;
             debug!(target: "switchboard", "{name} {from}: not answered: {refusal}");
             return;

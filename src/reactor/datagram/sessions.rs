@@ -79,9 +79,9 @@ impl Reactor {
             peer: arrival.from,
             local: arrival.at,
         };
-        let connection = match self.flows.find(&key) {
+        let connection = match self.udp.flows.find(&key) {
             Some((number, connection)) => {
-                if let Some(flow) = self.flows.get_mut(number) {
+                if let Some(flow) = self.udp.flows.get_mut(number) {
                     flow.credit.received(&arrival.from, payload.len());
                 }
                 Some(connection)
@@ -123,7 +123,7 @@ impl Reactor {
     /// Makes a flow and opens its session; `None` if there is no room for it, or if the session
     /// closed at once.
     fn open_flow(&mut self, key: FlowKey, len: usize) -> Option<SourceId> {
-        match self.flows.room(&key.peer) {
+        match self.udp.flows.room(&key.peer) {
             Room::Free => {}
             Room::Evict(oldest) => self.evict(oldest),
             Room::Full => {
@@ -138,7 +138,7 @@ impl Reactor {
         let mut credit = Credit::default();
         credit.received(&key.peer, len);
         let id = self.sources.next_id();
-        let number = self.flows.insert(key, credit, id);
+        let number = self.udp.flows.insert(key, credit, id);
         self.numbers = self.numbers.wrapping_add(1);
         let (stream, peer) = (Stream::Flow(number), Peer::from(key.peer));
         let mut c = Connection::new(stream, peer, self.numbers, service, self.now);
@@ -168,7 +168,7 @@ impl Reactor {
             sources,
             services,
             effects,
-            flows,
+            udp,
             run_queue,
             ..
         } = self;
@@ -177,9 +177,9 @@ impl Reactor {
         };
         let number = *number;
         if effects.proved {
-            flows.prove(number);
+            udp.flows.prove(number);
         }
-        let Some(flow) = flows.get_mut(number) else {
+        let Some(flow) = udp.flows.get_mut(number) else {
             return;
         };
         let key = flow.key;

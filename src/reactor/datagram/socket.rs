@@ -34,7 +34,7 @@ pub(super) struct Socket {
 }
 
 /// Where a batch is taken to; one for all sockets. Pages that no datagram needs are never touched.
-pub(in crate::reactor) struct Inbox {
+pub(super) struct Inbox {
     bytes: Box<[u8]>,
     arrivals: Vec<Arrival>,
 }

@@ -161,11 +161,11 @@ fn all_datagrams_of_an_address_are_one_session_until_it_closes() {
     assert_eq!(t.ask(&a, ""), "2");
     assert_eq!(t.ask(&b, "x"), "1");
     assert_eq!(t.ask(&a, "long enough to leave half"), "3");
-    assert_eq!((t.sessions(), t.reactor.flows.len()), (2, 2));
+    assert_eq!((t.sessions(), t.reactor.udp.flows.len()), (2, 2));
     // What comes in one batch with the end is a new session.
     a.send(b"end").unwrap();
     assert_eq!(t.ask(&a, "x"), "1");
-    assert_eq!((t.sessions(), t.reactor.flows.len()), (2, 2));
+    assert_eq!((t.sessions(), t.reactor.udp.flows.len()), (2, 2));
     assert_eq!(t.reactor.live, 0, "flows take no descriptor");
 }
 
@@ -191,7 +191,7 @@ fn a_flow_is_forgotten_after_a_minute_of_silence() {
     assert_eq!(t.ask(&a, "x"), "2");
     t.reactor.clock.skip(FLOW_IDLE + Duration::from_secs(1));
     t.work();
-    assert_eq!((t.sessions(), t.reactor.flows.len()), (0, 0));
+    assert_eq!((t.sessions(), t.reactor.udp.flows.len()), (0, 0));
     assert_eq!(t.reactor.sources.connections().count(), 0);
     assert_eq!(t.ask(&a, "x"), "1");
 }
@@ -225,14 +225,14 @@ fn forged_sources_take_bounded_room_and_give_way_to_others() {
     }
     t.reactor.bury();
     assert_eq!(
-        (t.sessions(), t.reactor.flows.len()),
+        (t.sessions(), t.reactor.udp.flows.len()),
         (FLOWS_MAX, FLOWS_MAX)
     );
     assert_eq!(t.reactor.sources.connections().count(), FLOWS_MAX);
     assert_eq!(t.ask(&real, "x"), "3", "it had proved itself, and stays");
     t.reactor.clock.skip(FLOW_IDLE + Duration::from_secs(1));
     t.work();
-    assert_eq!((t.sessions(), t.reactor.flows.len()), (0, 0));
+    assert_eq!((t.sessions(), t.reactor.udp.flows.len()), (0, 0));
     assert_eq!(t.reactor.sources.connections().count(), 0);
 }
 
@@ -244,7 +244,7 @@ fn a_network_that_takes_too_much_room_gets_no_more() {
         let port = 20_000 + (n / 256) as u16;
         t.forge(SocketAddr::from((ip, port)), &format!("{n}"));
     }
-    let flows = t.reactor.flows.len();
+    let flows = t.reactor.udp.flows.len();
     assert_eq!(flows, crate::config::limits::FLOWS_PER_NETWORK_MAX as usize);
     let counts = t.counts();
     assert_eq!(
