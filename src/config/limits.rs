@@ -147,7 +147,7 @@ pub const DATAGRAM_DROPS_SAID: Duration = Duration::from_secs(10);
 pub const LOOP_RUN: u16 = 10_000;
 
 /// A source that was silent for this long is not in a loop; a slower one harms nobody.
-pub const LOOP_GAP: Duration = Duration::from_millis(250);
+pub const LOOP_GAP: Duration = Duration::from_millis(500);
 
 /// A flow whose peer is silent for this long is forgotten, whatever its session waits for.
 pub const FLOW_IDLE: Duration = Duration::from_secs(60);
