@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod exit;
+pub mod input;
 pub mod output;
 pub mod reactor;
 pub mod serve;

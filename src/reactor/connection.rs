@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::buffer::Outbound;
 use super::stream::Stream;
-use crate::config::limits::{HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
+use crate::config::limits::{FLOW_IDLE, HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
 use crate::service::{Call, CloseReason, Effects, Moment, Peer, SourceId};
 
 /// Where a connection stands on its way from `accept` to `bury`.
@@ -125,10 +125,15 @@ impl Connection {
             number,
             now,
             peer,
-            datagram: false,
+            datagram: self.is_flow(),
             operator,
             effects,
         }
+    }
+
+    /// Whether its peer speaks in datagrams.
+    pub(super) fn is_flow(&self) -> bool {
+        matches!(self.stream, Stream::Flow(_))
     }
 
     /// Ends the session in order: what is kept is still sent.
@@ -205,8 +210,13 @@ impl Connection {
     /// The nearest of the session's deadline, the idle limit and the linger's.
     ///
     /// While a session has a deadline of its own the connection is not idle: somebody is owed
-    /// something. Output that waits must make progress in any case.
+    /// something. Output that waits must make progress in any case. A flow whose peer is silent is
+    /// forgotten in any case: its address may have been forged.
     pub(super) fn next_deadline(&self, idle: Option<Duration>) -> Moment {
+        if self.is_flow() && self.phase == Phase::Open {
+            let idle = idle.map_or(FLOW_IDLE, |idle| idle.min(FLOW_IDLE));
+            return self.deadline.min(self.active_at.after(idle));
+        }
         let idle = idle.map_or(Moment::NEVER, |idle| self.active_at.after(idle));
         match self.phase {
             Phase::Open if self.deadline.is_some() && self.outbound.is_none() => self.deadline,

@@ -56,6 +56,30 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// A listener that nobody has come to yet.
+    pub(super) fn new(
+        socket: Socket,
+        endpoint: String,
+        service: u8,
+        place: u16,
+        notify: bool,
+    ) -> Self {
+        Self {
+            socket,
+            endpoint,
+            service,
+            place,
+            notify,
+            readable: false,
+            queued: false,
+            retry_at: Moment::NEVER,
+            armed: Moment::NEVER,
+            errors: 0,
+            failing: false,
+            accepted: 0,
+        }
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),

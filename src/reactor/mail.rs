@@ -1,10 +1,11 @@
 //! What a service wants beyond the one session that was called: mail for other sessions, lines for
 //! the operator's terminal, and the operator's lines for services.
 
-use log::info;
+use log::{info, trace};
 
 use super::Reactor;
 use super::connection::Phase;
+use super::hex::Dump;
 use crate::config::limits::MAIL_PER_ITERATION;
 use crate::service::{Item, Mail, SourceId};
 
@@ -12,18 +13,23 @@ impl Reactor {
     /// Takes what the last callback of this connection's service wants beyond the connection, and
     /// forgets the rest of the effects.
     pub(super) fn post(&mut self, id: SourceId) {
+        match self.sources.connection(id).map(|c| c.service) {
+            Some(service) => self.post_of(service),
+            None => self.effects.clear(),
+        }
+    }
+
+    /// As [`Reactor::post`], for a callback of that service.
+    pub(super) fn post_of(&mut self, service: u8) {
         let Self {
-            sources,
             effects,
             mail,
             stdout,
             ..
         } = self;
-        if let Some(c) = sources.connection(id) {
-            mail.extend(effects.mail.drain(..).map(|mail| (c.service, mail)));
-            for line in effects.prints.drain(..) {
-                stdout.write(format!("{line}\n").as_bytes());
-            }
+        mail.extend(effects.mail.drain(..).map(|mail| (service, mail)));
+        for line in effects.prints.drain(..) {
+            stdout.write(format!("{line}\n").as_bytes());
         }
         effects.clear();
     }
@@ -52,7 +58,14 @@ impl Reactor {
             }
             let kept_before = c.kept();
             match item {
+                Item::Bytes(bytes) if c.is_flow() => {
+                    effects.output.extend_from_slice(&bytes);
+                    effects.datagrams.push(bytes.len());
+                    self.settle(to);
+                }
                 Item::Bytes(bytes) => {
+                    let name = services[usize::from(service)].entry.name;
+                    trace!(target: "switchboard", "{name} #{} sends{}", c.number, Dump(&bytes));
                     if c.send(&bytes) {
                         c.active_at = *now;
                     }

@@ -16,10 +16,13 @@ mod bind;
 mod buffer;
 mod clock;
 mod connection;
+mod console;
+mod datagram;
 mod drain;
 mod hex;
 mod listener;
 mod mail;
+mod mark;
 mod peer;
 mod report;
 mod run_queue;
@@ -28,6 +31,7 @@ mod signals;
 mod socket_path;
 mod sources;
 mod stream;
+mod system;
 mod timers;
 mod turn;
 
@@ -38,21 +42,24 @@ use std::time::Duration;
 
 use log::warn;
 use mio::{Events, Interest, Poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use self::bind::{StartError, UnixOptions};
 use self::clock::Clock;
+pub use self::console::StartReading;
+use self::datagram::Udp;
+pub use self::datagram::UdpOptions;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
+pub use self::system::connections_allowed;
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL, TURNS_PER_ITERATION,
+    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
+    STALL, TURNS_PER_ITERATION,
 };
 use crate::output::Output;
-use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
+use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
 
 /// What the command line says about the loop.
 #[derive(Debug, Clone)]
@@ -65,6 +72,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
+    /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
+    pub seed: Option<u64>,
 }
 
 /// Whether the server runs, or how far its shutdown has come.
@@ -107,7 +116,7 @@ pub struct Reactor {
     state: State,
     /// The shutdown began because the terminal has gone.
     hung_up: bool,
-    /// Connections that are not buried.
+    /// Connections that are not buried; flows are not counted, they take no descriptor.
     live: usize,
     /// Connections taken in all.
     accepted: u64,
@@ -121,28 +130,12 @@ pub struct Reactor {
     paused: bool,
     /// What sessions have sent to others and nobody has delivered yet.
     mail: VecDeque<(u8, Mail)>,
+    /// What all UDP sockets share.
+    udp: Udp,
     /// Somebody is at the console.
     operator: bool,
     stdout: Output,
     stderr: Output,
-}
-
-/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
-/// the limit less a reserve and one for each of `listeners` and its lock.
-pub fn connections_allowed(listeners: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all: a million connections are reckoned with, which costs address space only.
-    let current = current.unwrap_or(1 << 20).min(1 << 20);
-    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
-    free.saturating_sub(2 * listeners).max(1)
 }
 
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
@@ -163,6 +156,11 @@ impl Reactor {
         let fail = |error: io::Error| StartError::io("the poller", &error);
         let poll = Poll::new().map_err(fail)?;
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
+        let seed = match settings.seed {
+            Some(seed) => seed,
+            None => system::unforeseen()
+                .map_err(|error| StartError::io("the system's random numbers", &error))?,
+        };
         let mut signals = signals::install().map_err(fail)?;
         let id = sources.next_id();
         poll.registry()
@@ -181,7 +179,10 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::default(),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
-            effects: Effects::default(),
+            effects: Effects {
+                random: Random::seeded(seed),
+                ..Effects::default()
+            },
             settings,
             state: State::Running,
             hung_up: false,
@@ -192,6 +193,7 @@ impl Reactor {
             dead: Vec::new(),
             paused: false,
             mail: VecDeque::new(),
+            udp: Udp::default(),
             operator: false,
             stdout,
             stderr,
@@ -220,20 +222,8 @@ impl Reactor {
         let mut endpoints = Vec::new();
         for (socket, endpoint) in bind::bind_all(spec, options)? {
             let id = self.sources.next_id();
-            let mut listener = Listener {
-                socket,
-                endpoint: endpoint.clone(),
-                service,
-                place,
-                notify: options.notify,
-                readable: false,
-                queued: false,
-                retry_at: Moment::NEVER,
-                armed: Moment::NEVER,
-                errors: 0,
-                failing: false,
-                accepted: 0,
-            };
+            let mut listener =
+                Listener::new(socket, endpoint.clone(), service, place, options.notify);
             listener
                 .register(self.poll.registry(), token(id))
                 .map_err(|error| StartError::io(spec, &error))?;
@@ -301,6 +291,7 @@ impl Reactor {
             self.resume_listeners();
         }
         self.progress(quiet);
+        self.stdout.wake();
         self.stderr.wake();
         let took = self.clock.now().since(self.now);
         if took > SLOW_ITERATION {
@@ -322,87 +313,5 @@ impl Reactor {
             next = next.min(until);
         }
         next.is_some().then(|| next.since(now))
-    }
-
-    /// Marks what an event says and queues its source. Flags are hints: the turn finds the truth.
-    fn mark(&mut self, event: &mio::event::Event) {
-        let id = sources::id(event.token());
-        let Self {
-            sources,
-            run_queue,
-            paused,
-            ..
-        } = self;
-        match sources.get_mut(id) {
-            // It was buried after the poller had noted the event.
-            None => {}
-            Some(Source::Signals(_)) => run_queue.push(id, &mut false),
-            Some(Source::Listener(listener)) => {
-                listener.readable = true;
-                if !*paused {
-                    run_queue.push(id, &mut listener.queued);
-                }
-            }
-            Some(Source::Connection(c)) => {
-                if event.is_readable()
-                    || event.is_read_closed()
-                    || event.is_error()
-                    || event.is_priority()
-                {
-                    c.readable = true;
-                }
-                if event.is_read_closed() || event.is_error() || event.is_priority() {
-                    c.exhaust = true;
-                }
-                if event.is_writable() || event.is_write_closed() || event.is_error() {
-                    c.writable = true;
-                }
-                run_queue.push(id, &mut c.queued);
-            }
-        }
-    }
-
-    /// Queues every source whose deadline has come; an entry that came too early is armed again.
-    fn mark_due(&mut self) {
-        let idle = self.settings.idle_timeout;
-        let Self {
-            sources,
-            run_queue,
-            timers,
-            now,
-            ..
-        } = self;
-        while let Some((moment, id)) = timers.pop_due(*now) {
-            match sources.get_mut(id) {
-                None | Some(Source::Signals(_)) => {}
-                Some(Source::Listener(listener)) if listener.armed == moment => {
-                    listener.armed = Moment::NEVER;
-                    listener.retry_at = Moment::NEVER;
-                    run_queue.push(id, &mut listener.queued);
-                }
-                Some(Source::Connection(c)) if c.armed == moment => {
-                    c.armed = Moment::NEVER;
-                    let deadline = c.next_deadline(idle);
-                    if deadline <= *now {
-                        run_queue.push(id, &mut c.queued);
-                    } else {
-                        timers.arm(id, deadline, &mut c.armed);
-                    }
-                }
-                // Outdated.
-                Some(Source::Listener(_) | Source::Connection(_)) => {}
-            }
-        }
-    }
-}
-
-impl Source {
-    /// What the timer heap holds for this source.
-    fn armed(&self) -> Moment {
-        match self {
-            Self::Signals(_) => Moment::NEVER,
-            Self::Listener(listener) => listener.armed,
-            Self::Connection(c) => c.armed,
-        }
     }
 }

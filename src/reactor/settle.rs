@@ -7,7 +7,7 @@
 
 use std::io::{self, Write as _};
 
-use log::{debug, info, log_enabled, trace};
+use log::{debug, info, log, log_enabled, trace};
 use mio::Registry;
 
 use super::Reactor;
@@ -15,12 +15,14 @@ use super::buffer::Outbound;
 use super::connection::{Connection, NO_SESSION, Phase};
 use super::hex::Dump;
 use super::sources::token;
+use super::stream::Stream;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
 use crate::service::{CloseReason, DeadlineChange, Ending, SourceId};
 
 impl Reactor {
     /// Applies what the last callback asked for.
     pub(super) fn settle(&mut self, id: SourceId) {
+        self.settle_flow(id);
         let Self {
             sources,
             effects,
@@ -65,6 +67,7 @@ impl Reactor {
             timers,
             dead,
             kept,
+            udp,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -83,6 +86,9 @@ impl Reactor {
         }
         *kept = kept.saturating_sub(kept_before).saturating_add(c.kept());
         if c.phase == Phase::Dead {
+            if let Stream::Flow(number) = c.stream {
+                udp.flows.retire(number);
+            }
             dead.push(id);
             return;
         }
@@ -125,7 +131,10 @@ impl Reactor {
                 continue;
             };
             self.kept = self.kept.saturating_sub(c.kept());
-            self.live -= 1;
+            match c.stream {
+                Stream::Flow(number) => self.udp.flows.remove(number),
+                Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
+            }
             // Dropping the socket ends its registration too; a failure here changes nothing.
             let _ = self.poll.registry().deregister(&mut c.stream);
             self.log_end(&c);
@@ -135,7 +144,7 @@ impl Reactor {
         if buried {
             self.resume_listeners();
         }
-        let live = self.live;
+        let live = self.live + self.udp.flows.len();
         let Self {
             timers, sources, ..
         } = self;
@@ -146,8 +155,14 @@ impl Reactor {
 
     fn log_end(&self, c: &Connection) {
         let Some(reason) = c.reason else { return };
-        info!(
+        // Whoever forges sources could fill the log with flows that gave way.
+        let level = match reason {
+            CloseReason::Crowded => log::Level::Debug,
+            _ => log::Level::Info,
+        };
+        log!(
             target: "switchboard",
+            level,
             "{} #{} {}: closed after {:.3} s, {} bytes in, {} bytes out: {reason}",
             self.services[usize::from(c.service)].entry.name,
             c.number,

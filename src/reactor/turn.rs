@@ -35,10 +35,15 @@ impl Reactor {
                 let pending = signals.pending().collect();
                 self.take_signals(pending);
             }
+            Some(Source::Console(console)) => {
+                console.queued = false;
+                self.turn_console(id);
+            }
             Some(Source::Listener(listener)) => {
                 listener.queued = false;
                 self.accept(id);
             }
+            Some(Source::Datagram(_)) => self.turn_datagrams(id),
             Some(Source::Connection(c)) => {
                 c.queued = false;
                 let kept_before = c.kept();

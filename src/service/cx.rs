@@ -1,6 +1,7 @@
 //! What a callback may ask for.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::effects::{Item, Mail, Program};
@@ -64,6 +65,13 @@ impl<S: Service> Cx<'_, S> {
         self.now
     }
 
+    /// A random number within `range`, each as likely as any other. Not for secrets.
+    ///
+    /// The numbers of a server follow from its seed and from the order in which they are drawn.
+    pub fn random(&mut self, range: RangeInclusive<u64>) -> u64 {
+        self.effects.random.within(range)
+    }
+
     /// Sends bytes to the peer, behind all that was sent before. Ignored once closed.
     pub fn send(&mut self, bytes: &[u8]) {
         debug_assert!(
@@ -94,6 +102,13 @@ impl<S: Service> Cx<'_, S> {
         if self.datagram {
             self.effects.datagrams.push(self.effects.output.len());
         }
+    }
+
+    /// Says that the peer has shown that it receives what it is sent: it has named something that
+    /// only its reader could know. Until then an address that speaks in datagrams, which may be
+    /// forged, is sent at most three times the bytes that came from it, and gives way to others.
+    pub fn peer_is_proved(&mut self) {
+        self.effects.proved = true;
     }
 
     /// Gives the connection's socket to a program, as its standard input and output. From then on

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CloseReason, Moment, SourceId};
+use super::{CloseReason, Moment, Random, SourceId};
 
 /// Collected by [`super::Cx`] in one callback; reused for every callback, so the common one
 /// allocates nothing.
@@ -18,6 +18,8 @@ pub struct Effects {
     pub prints: Vec<String>,
     /// A program that is to have the connection's socket.
     pub program: Option<Program>,
+    /// The peer of this session has shown that it receives what it is sent.
+    pub proved: bool,
     /// Whether the connection ends, and how.
     pub ending: Option<Ending>,
     /// What becomes of the session's deadline.
@@ -26,6 +28,9 @@ pub struct Effects {
     pub notes: Vec<String>,
     /// Whether anybody reads the notes; without it none are made.
     pub notes_wanted: bool,
+    /// No effect, but what goes the other way and is kept from callback to callback as well:
+    /// where services draw their random numbers.
+    pub random: Random,
 }
 
 /// Something for another session of the same service. One that has gone gets nothing.
@@ -85,6 +90,7 @@ impl Effects {
             self.output.shrink_to(OUTPUT_KEPT_BYTES);
         }
         self.datagrams.clear();
+        self.proved = false;
         self.mail.clear();
         self.prints.clear();
         self.program = None;
@@ -96,6 +102,8 @@ impl Effects {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
         self.output.is_empty()
+            && self.datagrams.is_empty()
+            && !self.proved
             && self.ending.is_none()
             && self.deadline == DeadlineChange::Keep
             && self.notes.is_empty()

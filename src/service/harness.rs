@@ -18,13 +18,15 @@
 //! assert_eq!(t.take(a), b"second\n");
 //! ```
 
+mod operator;
+
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::{
     Call, CloseReason, DeadlineChange, Effects, Ending, Entry, Hosted, Item, Mail, Moment, Peer,
-    Program, SourceId,
+    Program, Random, SourceId,
 };
 use crate::config::limits::INPUT_KEPT_BYTES_MAX;
 use crate::config::options::Values;
@@ -104,6 +106,11 @@ impl Harness {
             mail: VecDeque::new(),
             operator: false,
         }
+    }
+
+    /// Starts the random numbers anew, from this seed; they start from 0 otherwise.
+    pub fn seed(&mut self, seed: u64) {
+        self.effects.random = Random::seeded(seed);
     }
 
     /// A peer comes by the first listener; returns its place, by which it is named from then on.
@@ -205,23 +212,6 @@ impl Harness {
             self.close_session(place);
             self.deliver();
         }
-    }
-
-    /// Whether somebody is at the console; nobody is at first.
-    pub fn set_operator(&mut self, present: bool) {
-        self.operator = present;
-    }
-
-    /// The operator types a line that is for this service.
-    pub fn operator(&mut self, line: &str) {
-        self.host.operator(line, self.now, &mut self.effects);
-        self.settle_service();
-        self.deliver();
-    }
-
-    /// Lines that the service printed on the console since the last call.
-    pub fn take_prints(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.prints)
     }
 
     /// The datagrams that were sent to this peer since the last call.

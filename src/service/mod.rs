@@ -15,7 +15,8 @@
 //! 4. `open` comes first and `closed` comes last, each exactly once.
 //! 5. A deadline is delivered at or after its moment, never before, and once.
 //! 6. Over datagrams `input` is exactly one datagram, perhaps an empty one; what is left of it is
-//!    dropped, each `send` is one datagram, and `end_of_input` never comes.
+//!    dropped, each `send` is one datagram, and `end_of_input` never comes. What is sent may be
+//!    lost. A service sends no more than one error to a session, and none to an error.
 //! 7. Mail reaches sessions of the same service only, after the effects of the callback that sent
 //!    it, in order; mail for a session that has gone is dropped.
 //! 8. Callbacks do not block, read no clock, and do not panic, whatever the input.
@@ -26,6 +27,7 @@ pub mod harness;
 mod host;
 mod ids;
 mod peer;
+mod random;
 mod reason;
 
 pub use cx::{Cx, ServiceCx};
@@ -33,6 +35,7 @@ pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use peer::Peer;
+pub use random::Random;
 pub use reason::CloseReason;
 
 use crate::config::options::{FromValues, Opt, Values};
@@ -78,7 +81,7 @@ pub trait Service: Sized + 'static {
         cx.close(CloseReason::Shutdown);
     }
 
-    /// Another session of this service, or the operator, has nudged this one.
+    /// Another session of this service has nudged this one, or the operator has gone.
     fn notified(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
         let _ = (session, cx);
     }

@@ -7,6 +7,8 @@ pub mod refusal;
 pub mod server;
 pub mod socket;
 pub mod stream;
+pub mod terminal;
+pub mod udp;
 
 use std::time::{Duration, Instant};
 

@@ -25,7 +25,7 @@ pub fn named(parent: Pid, name: &str) -> Pid {
 }
 
 /// `parent` and all processes below it.
-fn descendants(parent: Pid) -> Vec<Pid> {
+pub fn descendants(parent: Pid) -> Vec<Pid> {
     let mut all = vec![parent];
     let mut next = 0;
     while let Some(pid) = all.get(next).copied() {
@@ -65,6 +65,41 @@ pub fn sleeps(pid: Pid) -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
+/// How often all threads together gave up the processor.
+pub fn switches(pid: Pid) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let tasks = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
+    let lines = tasks.map(|task| {
+        let status = read(pid, &format!("task/{task}/status"));
+        let lines = status.lines();
+        lines
+            .filter(|line| line.contains("ctxt_switches"))
+            .collect()
+    });
+    lines.collect()
+}
+
+/// The field of that number in proc(5) `stat`, of those behind the name; empty once it has ended.
+fn stat(pid: Pid, field: usize) -> String {
+    let stat = read(pid, "stat");
+    let behind = stat.rsplit(')').next().unwrap_or("");
+    let mut fields = behind.split_whitespace();
+    fields.nth(field - 3).unwrap_or("").to_owned()
+}
+
+/// The state of the process, `T` where it was stopped; a blank once it has ended.
+pub fn state(pid: Pid) -> char {
+    match stat(pid, 3).chars().next() {
+        None | Some('Z' | 'X') => ' ',
+        Some(state) => state,
+    }
+}
+
+/// The process group that has the process's terminal.
+pub fn foreground_group(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid, 8).parse().ok()?)
+}
+
 /// Anonymous memory in bytes: what the process itself allocated and touched.
 pub fn anonymous_bytes(pid: Pid) -> u64 {
     let rollup = read(pid, "smaps_rollup");
@@ -78,13 +113,6 @@ pub fn anonymous_bytes(pid: Pid) -> u64 {
 /// Open descriptors.
 pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-/// The letter of its state (`/proc/PID/stat`): `R`, `S`, `T` for stopped.
-pub fn state(pid: Pid) -> char {
-    let stat = read(pid, "stat");
-    let rest = stat.rsplit(") ").next().unwrap_or("");
-    rest.chars().next().unwrap_or('?')
 }
 
 /// Whether a mask of signals (`SigIgn`, `SigCgt` in `/proc/PID/status`) has this one.
