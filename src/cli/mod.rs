@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::wire::Readable;
 
 mod clients;
+mod echo;
 mod help;
 mod serve;
 
@@ -33,7 +34,7 @@ enum Command {
     Serve(serve::Flags),
     Write(clients::Write),
     Sum(clients::Sum),
-    Echo(clients::Echo),
+    Echo(echo::Echo),
 }
 
 /// Reads the command line of this process, does what it asks for, and says how it ended.
