@@ -63,6 +63,28 @@ pub struct Sum {
     patience: Patience,
 }
 
+/// Send a message to the operator and print the answer
+///
+/// A person may take long: --timeout is how long they have.
+#[derive(Debug, Args)]
+#[command(
+    allow_missing_positional = true,
+    after_long_help = ENDS,
+    override_usage = "switchboard talk [OPTIONS] [ENDPOINT] MESSAGE"
+)]
+pub struct Talk {
+    /// The server: tcp://HOST:PORT, unix:PATH or unix:@NAME
+    #[arg(default_value = "tcp://127.0.0.1:12345")]
+    endpoint: Endpoint,
+
+    /// One line, without its newline; how long it may be is for the server to say
+    #[arg(required = true)]
+    message: OsString,
+
+    #[command(flatten)]
+    patience: Patience,
+}
+
 /// How every client ends.
 pub(super) const ENDS: &str = "\
 Ctrl-C ends it at once, with the status that the shell gives to SIGINT (130).
@@ -90,6 +112,13 @@ impl Write {
     pub(super) fn run(self) -> Result<(), Failure> {
         let message = self.message.as_bytes();
         client::write(&self.endpoint, message, self.patience.timeout)
+    }
+}
+
+impl Talk {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let message = self.message.as_bytes();
+        client::talk(&self.endpoint, message, self.patience.timeout)
     }
 }
 
@@ -171,6 +200,11 @@ mod tests {
         assert_eq!(write.endpoint, board("slot"));
         assert_eq!(write.message, "tcp://h:1");
         assert_eq!(write.patience.timeout, TIMEOUT);
+        let Command::Talk(talk) = command(&["talk", "hi"]) else {
+            panic!("no talk")
+        };
+        assert_eq!(talk.endpoint.to_string(), "tcp://127.0.0.1:12345");
+        assert_eq!(talk.message, "hi");
         assert_eq!(sum(&["sum"]), Ok((board("sum"), vec![])));
     }
 

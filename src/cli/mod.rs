@@ -16,6 +16,7 @@ use crate::wire::Readable;
 
 mod clients;
 mod echo;
+mod guess;
 mod help;
 mod serve;
 
@@ -35,6 +36,8 @@ enum Command {
     Write(clients::Write),
     Sum(clients::Sum),
     Echo(echo::Echo),
+    Guess(guess::Guess),
+    Talk(clients::Talk),
 }
 
 /// Reads the command line of this process, does what it asks for, and says how it ended.
@@ -48,6 +51,8 @@ pub fn run() -> Exit {
         Ok(Command::Write(write)) => clients::finish(write.run()),
         Ok(Command::Sum(sum)) => clients::finish(sum.run()),
         Ok(Command::Echo(echo)) => clients::finish(echo.run()),
+        Ok(Command::Guess(guess)) => clients::finish(guess.run()),
+        Ok(Command::Talk(talk)) => clients::finish(talk.run()),
         Err(mut error) => {
             make_readable(&mut error);
             // Help and the version go to standard output, and are a success.

@@ -13,17 +13,21 @@ mod datagram;
 mod dial;
 mod dialog;
 mod echo;
+mod guess;
 mod interrupt;
 mod output;
 mod patience;
 mod ping;
 mod sum;
+mod talk;
 mod write;
 
 use dial::Server;
 pub use echo::{echo, input_is_piped};
+pub use guess::guess;
 pub use ping::{Ping, ping};
 pub use sum::sum;
+pub use talk::talk;
 pub use write::write;
 
 /// Why a client did not do its job; the texts are for a person and hold no control characters
