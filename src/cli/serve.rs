@@ -52,8 +52,9 @@ pub struct Flags {
     /// What to serve and where: SERVICE=ENDPOINT[?KEY=VALUE[&KEY=VALUE]...]
     ///
     /// ENDPOINT is tcp://HOST:PORT (port 0: any free one), unix:PATH, unix:@NAME (the abstract
-    /// namespace), or udp://HOST:PORT where the service takes datagrams. Listeners of the same service share its state. In a VALUE, %XX stands for the
-    /// byte with that hexadecimal number. Example: 'slot=tcp://0.0.0.0:1050?delay=500ms'
+    /// namespace), or udp://HOST:PORT where the service takes datagrams. Listeners of the same
+    /// service share its state. In a VALUE, %XX stands for the byte with that hexadecimal number.
+    /// Example: 'slot=tcp://0.0.0.0:1050?delay=500ms'
     #[arg(value_name = "LISTENER")]
     listeners: Vec<ListenerSpec>,
 
