@@ -15,7 +15,7 @@ use crate::config::options::parse_duration;
 /// Play the guessing game
 ///
 /// Without guesses they are read from standard input, one a line. Over udp:// the first datagram
-/// is empty and may be sent three times; a guess is sent once, so that it never costs two tries.
+/// holds blanks and may be sent three times; a guess is sent once, so that it never costs two tries.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = ENDS,

@@ -210,7 +210,7 @@ fn an_opening_that_is_lost_is_sent_again_and_costs_no_try() {
     let mut game = datagram_game(1);
     let mut openings = 0;
     let server = DatagramServer::start(move |datagram| {
-        openings += u32::from(datagram.is_empty());
+        openings += u32::from(datagram.trim_ascii().is_empty());
         if openings < 3 { vec![] } else { game(datagram) }
     });
     let played = run(&["guess", "--timeout=2s", &server.endpoint, "4"]);

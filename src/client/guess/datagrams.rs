@@ -1,8 +1,8 @@
 //! The game over datagrams: each guess is one, and so is each answer.
 //!
-//! It is opened with an empty datagram, which is a guess in no game: where it is lost it can be
-//! sent again, and where only the answer was late, the second one costs no try but a line
-//! `error: ...`, which is passed over. A guess is never sent twice, for it might cost a second try.
+//! It is opened with blanks, which are a guess in no game: where they are lost they can be sent
+//! again, and where only the answer was late, the second ones cost no try but a line `error: ...`,
+//! which is passed over. A guess is never sent twice, for it might cost a second try.
 
 use std::io;
 use std::time::Duration;
@@ -18,6 +18,10 @@ use crate::config::endpoint::Endpoint;
 use crate::exit::words;
 use crate::wire::line::{Lines, Next};
 
+/// The opening. A careful server sends an address that has proved nothing no more than three times
+/// the bytes it has had from there; these are enough for a hint and an outcome of 200 bytes each.
+const OPENING: [u8; 256] = [b' '; 256];
+
 /// How often the opening is sent at most.
 const OPENINGS_MAX: u32 = 3;
 
@@ -31,7 +35,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// Plays one game, as [`super::guess`] says.
 pub(super) fn play(endpoint: &Endpoint, game: Game, timeout: Duration) -> Result<(), Failure> {
     let mut server = Server::dial_any(endpoint, timeout)?;
-    let (prompt, openings) = datagram::ask(&mut server, b"", OPENINGS_MAX, |_| true)?;
+    let (prompt, openings) = datagram::ask(&mut server, &OPENING, OPENINGS_MAX, |_| true)?;
     let mut play = Play {
         server,
         game,
@@ -104,8 +108,8 @@ impl Play {
             self.typed = rest.to_vec();
         }
         match line {
-            // An empty datagram is no guess.
-            Some(line) if !line.is_empty() => self.guess(line),
+            // Blanks are no guess.
+            Some(line) if !line.trim_ascii().is_empty() => self.guess(line),
             _ if !is_last => Ok(()),
             _ => {
                 // The last word may still come.
