@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Client, DatagramServer, Outcome, Server, closed_port, run, run_with};
+use crate::support::{CLOSED_PORT, Client, DatagramServer, Outcome, Server, run, run_with};
 
 const PROMPT: &str = "Guess a number between 1 and 6.\n";
 const AGAIN: &str = "Wrong, try again.\n";
@@ -191,14 +191,14 @@ fn silence_ends_with_the_timeout_but_not_while_only_the_keyboard_is_waited_for()
         }
     });
     let endpoint = &datagrams.endpoint;
-    let text = format!("error: {endpoint}: no answer within 300ms\n");
-    let silent = run(&["guess", "--timeout=300ms", endpoint, "5"]);
+    let text = format!("error: {endpoint}: no answer within 600ms\n");
+    let silent = run(&["guess", "--timeout=600ms", endpoint, "5"]);
     assert_eq!((silent.code, silent.stderr), (Some(1), text));
     let stream = Server::start(stream_game(1));
     let datagrams = DatagramServer::start(datagram_game(1));
     for endpoint in [&stream.endpoint, &datagrams.endpoint] {
-        let mut client = Client::start(&["guess", "--timeout=300ms", endpoint]);
-        assert!(!client.ends_within(Duration::from_millis(700)));
+        let mut client = Client::start(&["guess", "--timeout=600ms", endpoint]);
+        assert!(!client.ends_within(Duration::from_millis(1000)));
         client.stdin.as_mut().unwrap().write_all(b"4\n").unwrap();
         assert_eq!(client.outcome().code, Some(0));
     }
@@ -242,7 +242,7 @@ fn an_opening_that_was_only_late_costs_no_try_either() {
 
 #[test]
 fn no_connection_is_status_1_and_named() {
-    for endpoint in ["tcp://127.0.0.1:1", &closed_port()] {
+    for endpoint in ["tcp://127.0.0.1:1", CLOSED_PORT] {
         let text = format!("error: {endpoint}: connection refused\n");
         assert_eq!(run(&["guess", endpoint, "4"]), outcome(1, &[], &text));
     }

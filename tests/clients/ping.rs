@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::support::{
-    Client, DatagramServer, Outcome, PATIENCE, Server, closed_port, run, run_with,
+    CLOSED_PORT, Client, DatagramServer, Outcome, PATIENCE, Server, run, run_with,
 };
 
 fn back(datagram: &[u8]) -> Vec<Vec<u8>> {
@@ -25,7 +26,7 @@ fn pinged(
     serve: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
 ) -> (Option<i32>, String, String) {
     let server = DatagramServer::start(serve);
-    let (endpoint, timeout) = (server.endpoint.as_str(), "--timeout=300ms");
+    let (endpoint, timeout) = (server.endpoint.as_str(), "--timeout=1s");
     let outcome = run(&[
         "echo",
         endpoint,
@@ -204,9 +205,9 @@ fn an_answer_that_comes_late_stays_lost() {
         endpoint,
         "--count=2",
         "--interval=0",
-        "--timeout=200ms",
+        "--timeout=500ms",
     ]);
-    let text = format!("no answer from {endpoint}: seq=1 within 200ms\n");
+    let text = format!("no answer from {endpoint}: seq=1 within 500ms\n");
     assert!(outcome.stdout.contains(&text), "{}", outcome.stdout);
     assert!(outcome.stdout.contains(" ms, too late\n"));
     assert_eq!(outcome.code, Some(1));
@@ -219,8 +220,8 @@ fn an_answer_that_comes_late_stays_lost() {
 
 #[test]
 fn a_refusal_is_told_in_words_at_once() {
-    let endpoint = closed_port();
-    let outcome = run(&["echo", &endpoint, "--count=3"]);
+    let endpoint = CLOSED_PORT;
+    let outcome = run(&["echo", endpoint, "--count=3"]);
     let text = format!("error: {endpoint}: connection refused\n");
     assert_eq!(
         (outcome.code, outcome.stderr.as_str()),
@@ -230,7 +231,7 @@ fn a_refusal_is_told_in_words_at_once() {
         statistics(&outcome)[0],
         "1 sent, 0 received, 1 lost (100.0%)"
     );
-    let piped = run_with(&["echo", &endpoint], b"x");
+    let piped = run_with(&["echo", endpoint], b"x");
     assert_eq!((piped.code, piped.stderr), (Some(1), text));
 }
 
@@ -280,12 +281,17 @@ fn control_c_prints_the_statistics_and_ends_by_them() {
 
 #[test]
 fn a_second_control_c_ends_it_though_nobody_reads() {
-    let server = DatagramServer::start(back);
+    let (told, asked) = mpsc::channel();
+    let server = DatagramServer::start(move |datagram| {
+        let _ = told.send(());
+        back(datagram)
+    });
     let mut client = Client::start_unread(&["echo", &server.endpoint, "--interval=0"]);
-    // Its output fills the pipe; then the statistics can't be printed.
-    assert!(!client.ends_within(std::time::Duration::from_millis(700)));
+    asked.recv_timeout(PATIENCE).unwrap();
+    // Its output fills the pipe, and it sends no more; then the statistics can't be printed.
+    while asked.recv_timeout(Duration::from_secs(1)).is_ok() {}
     client.interrupt();
-    assert!(!client.ends_within(std::time::Duration::from_millis(300)));
+    assert!(!client.ends_within(Duration::from_millis(300)));
     client.interrupt();
     // Ended by the signal.
     assert_eq!(client.bytes().0, None);
