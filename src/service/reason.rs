@@ -15,6 +15,12 @@ pub enum CloseReason {
     MessageTooLong,
     /// More unfinished input than the reactor keeps for one connection.
     InputTooLong,
+    /// As many waited as may.
+    Busy,
+    /// The program that had the connection's socket has ended.
+    ProgramEnded,
+    /// The program that was to have the connection's socket could not be started.
+    ProgramFailed,
     /// No message came and nothing was read by the peer for `--idle-timeout`.
     IdleTimeout,
     /// The server is shutting down.
@@ -54,6 +60,9 @@ impl fmt::Display for CloseReason {
             Self::MessageEmpty => "the server ended it: the message was empty",
             Self::MessageTooLong => "the server ended it: the message was too long",
             Self::InputTooLong => "the server ended it: the input had no end",
+            Self::Busy => "the server ended it: too many wait already",
+            Self::ProgramEnded => "the program ended it",
+            Self::ProgramFailed => "the server ended it: the program could not be started",
             Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
             Self::Shutdown => "the server ended it: it is shutting down",
             Self::GraceOver => "the server ended it: it is shutting down and the grace is over",
