@@ -17,4 +17,5 @@ pub mod reactor;
 pub mod serve;
 pub mod service;
 pub mod services;
+pub mod spawner;
 pub mod wire;
