@@ -19,6 +19,9 @@ use crate::services;
 ///
 /// Everything that can be wrong with the command line is found before anything is bound.
 pub fn run(args: &ServeArgs) -> Exit {
+    // Descriptors that we were started with (a shell's redirections) are none of the business of
+    // the programs that `exec` starts. Our own are never inherited.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let plan = match plan(&args.listeners) {
         Ok(plan) => plan,
         Err(problem) => return cli::usage_error(&problem),
@@ -106,6 +109,7 @@ fn serve(
         grace: args.grace,
         idle_timeout: args.idle_timeout,
         connections_max,
+        descriptors_max: allowed,
         accepts: args.accepts,
     };
     let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;

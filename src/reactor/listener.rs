@@ -7,6 +7,7 @@ use log::{debug, warn};
 use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::connection::Connection;
 use super::peer;
@@ -16,7 +17,7 @@ use super::sources::{Source, token};
 use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{
-    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, RESUME_PERCENT,
+    ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, DESCRIPTOR_RESERVE, RESUME_PERCENT,
 };
 use crate::service::{CloseReason, Moment, Peer, SourceId};
 
@@ -114,6 +115,24 @@ fn trouble(error: &io::Error) -> Trouble {
     }
 }
 
+/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
+/// the limit less a reserve and one for each of `listeners` and its lock.
+pub fn connections_allowed(listeners: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    // No limit at all: a million connections are reckoned with, which costs address space only.
+    let current = current.unwrap_or(1 << 20).min(1 << 20);
+    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
+    free.saturating_sub(2 * listeners).max(1)
+}
+
 impl Reactor {
     /// Takes connections, at most a budget, while there is room.
     pub(super) fn accept(&mut self, id: SourceId) {
@@ -203,6 +222,7 @@ impl Reactor {
         self.numbers = self.numbers.wrapping_add(1);
         let mut c = Connection::new(stream, peer, self.numbers, service, self.now);
         c.notify = notify;
+        c.reads = self.services[usize::from(service)].host.reads();
         let id = self.sources.next_id();
         let interest = c.stream.interest(false);
         if let Err(error) = self
@@ -238,7 +258,10 @@ impl Reactor {
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
         let kept_full = self.kept > crate::config::limits::KEPT_BYTES_MAX;
-        let full = self.live >= self.settings.connections_max || kept_full;
+        let taken = self.live + self.programs.descriptors();
+        let full = self.live >= self.settings.connections_max
+            || taken >= self.settings.descriptors_max
+            || kept_full;
         if full && !self.paused {
             self.paused = true;
             warn!(
@@ -253,8 +276,12 @@ impl Reactor {
     /// Called when a connection has gone: listeners go on once 90 % of the cap is reached, and
     /// those that rest for want of descriptors try again.
     pub(super) fn resume_listeners(&mut self) {
-        let low = self.settings.connections_max * RESUME_PERCENT / 100;
-        if self.paused && self.live <= low && self.kept <= crate::config::limits::KEPT_BYTES_MAX {
+        let low = |cap: usize| cap * RESUME_PERCENT / 100;
+        if self.paused
+            && self.live <= low(self.settings.connections_max)
+            && self.live + self.programs.descriptors() <= low(self.settings.descriptors_max)
+            && self.kept <= crate::config::limits::KEPT_BYTES_MAX
+        {
             self.paused = false;
             log::info!(target: "switchboard", "accepting again at {} connections", self.live);
         }

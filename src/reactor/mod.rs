@@ -14,13 +14,16 @@
 
 mod bind;
 mod buffer;
+mod children;
 mod clock;
 mod connection;
 mod drain;
+mod environment;
 mod hex;
 mod listener;
 mod mail;
 mod peer;
+mod program_log;
 mod report;
 mod run_queue;
 mod settle;
@@ -34,22 +37,24 @@ mod turn;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
-use mio::{Events, Interest, Poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use mio::{Events, Interest, Poll, Waker};
 
 pub use self::bind::{StartError, UnixOptions};
+use self::children::Programs;
 use self::clock::Clock;
 use self::listener::Listener;
+pub use self::listener::connections_allowed;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL,
+    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
+    STALL,
 };
 use crate::output::Output;
 use crate::service::{Effects, Entry, Hosted, Mail, Moment, SourceId};
@@ -63,6 +68,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// The most connections at once.
     pub connections_max: usize,
+    /// What the descriptor limit allows, connections and programs together.
+    pub descriptors_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
 }
@@ -119,28 +126,12 @@ pub struct Reactor {
     paused: bool,
     /// What sessions have sent to others and nobody has delivered yet.
     mail: VecDeque<(u8, Mail)>,
+    /// Programs that have a connection's socket.
+    programs: Programs,
     /// Somebody is at the console.
     operator: bool,
     stdout: Output,
     stderr: Output,
-}
-
-/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
-/// the limit less a reserve and one for each of `listeners` and its lock.
-pub fn connections_allowed(listeners: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all: a million connections are reckoned with, which costs address space only.
-    let current = current.unwrap_or(1 << 20).min(1 << 20);
-    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
-    free.saturating_sub(2 * listeners).max(1)
 }
 
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
@@ -167,6 +158,8 @@ impl Reactor {
             .register(&mut signals, token(id), Interest::READABLE)
             .map_err(fail)?;
         sources.insert(Source::Signals(Box::new(signals)));
+        let waker = Waker::new(poll.registry(), token(sources.next_id())).map_err(fail)?;
+        sources.insert(Source::Waker);
         Ok(Self {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_POLL)),
@@ -189,6 +182,7 @@ impl Reactor {
             dead: Vec::new(),
             paused: false,
             mail: VecDeque::new(),
+            programs: Programs::new(Arc::new(waker)),
             operator: false,
             stdout,
             stderr,
@@ -247,11 +241,12 @@ impl Reactor {
     /// Where the poller itself fails; nothing a client does can cause that.
     pub fn run(&mut self) -> Result<(), StartError> {
         self.effects.notes_wanted = log::log_enabled!(target: "switchboard", log::Level::Info);
-        while self.state != State::Stopped {
-            self.iterate()
-                .map_err(|error| StartError::io("the poller", &error))?;
+        let mut result = Ok(());
+        while self.state != State::Stopped && result.is_ok() {
+            result = self.iterate();
         }
-        Ok(())
+        self.kill_programs();
+        result.map_err(|error| StartError::io("the poller", &error))
     }
 
     fn iterate(&mut self) -> io::Result<()> {
@@ -329,7 +324,9 @@ impl Reactor {
         match sources.get_mut(id) {
             // It was buried after the poller had noted the event.
             None => {}
-            Some(Source::Signals(_)) => run_queue.push(id, &mut false),
+            Some(Source::Signals(_) | Source::Waker) => run_queue.push(id, &mut false),
+            Some(Source::Program(program)) => run_queue.push(id, &mut program.queued),
+            Some(Source::ProgramLog(log)) => run_queue.push(id, &mut log.queued),
             Some(Source::Listener(listener)) => {
                 listener.readable = true;
                 if !*paused {
@@ -367,7 +364,10 @@ impl Reactor {
         } = self;
         while let Some((moment, id)) = timers.pop_due(*now) {
             match sources.get_mut(id) {
-                None | Some(Source::Signals(_)) => {}
+                None
+                | Some(
+                    Source::Signals(_) | Source::Waker | Source::Program(_) | Source::ProgramLog(_),
+                ) => {}
                 Some(Source::Listener(listener)) if listener.armed == moment => {
                     listener.armed = Moment::NEVER;
                     listener.retry_at = Moment::NEVER;
@@ -385,17 +385,6 @@ impl Reactor {
                 // Outdated.
                 Some(Source::Listener(_) | Source::Connection(_)) => {}
             }
-        }
-    }
-}
-
-impl Source {
-    /// What the timer heap holds for this source.
-    fn armed(&self) -> Moment {
-        match self {
-            Self::Signals(_) => Moment::NEVER,
-            Self::Listener(listener) => listener.armed,
-            Self::Connection(c) => c.armed,
         }
     }
 }

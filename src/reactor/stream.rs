@@ -24,6 +24,14 @@ impl Stream {
         }
     }
 
+    /// Ends both directions, for every copy of the socket.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        }
+    }
+
     /// What is asked of the poller: always readability; writability only while output waits,
     /// because a Unix socket reports it for each message that the peer takes.
     ///
