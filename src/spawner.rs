@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -127,11 +127,9 @@ impl Spawner {
         } = self;
         stopped.store(true, Ordering::Relaxed);
         drop(jobs);
-        let end = Instant::now() + limit;
         let mut left = Vec::new();
-        // The thread hangs up when it ends.
-        while let Ok(outcome) = outcomes.recv_timeout(end.saturating_duration_since(Instant::now()))
-        {
+        // The thread hangs up when it ends; until then one start can be under way, not two.
+        while let Ok(outcome) = outcomes.recv_timeout(limit) {
             left.push(outcome);
         }
         left

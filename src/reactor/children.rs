@@ -15,7 +15,7 @@ use log::{info, warn};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Waker};
 use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionbio};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::Reactor;
 use super::bind::plain;
@@ -90,6 +90,12 @@ impl RunningProgram {
     fn signal(&self, signal: Signal) {
         // A group that has gone meanwhile needs no signal.
         let _ = kill_process_group(self.pid(), signal);
+    }
+
+    /// Whether it has ended and is not reaped yet.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.pid()), options).is_ok_and(|status| status.is_some())
     }
 
     /// Asks it to end; one that was stopped has to go on to hear of it.
@@ -189,7 +195,7 @@ impl Reactor {
         if let Some(c) = sources.connection(connection) {
             c.program = Some(pid);
             let name = services[usize::from(c.service)].entry.name;
-            info!(target: "switchboard", "{name} #{} {}: program {pid} has it", c.number, c.peer);
+            info!(target: "switchboard", "{name} #{} {}: handed over to program {pid}", c.number, c.peer);
         }
     }
 
@@ -246,9 +252,14 @@ impl Reactor {
 
     /// Reaps a program if it has ended, this one and no other, and takes its socket back.
     pub(super) fn reap(&mut self, id: SourceId) {
+        let draining = self.is_draining();
         let Some(Source::Program(program)) = self.sources.get_mut(id) else {
             return;
         };
+        if draining && program.has_ended() {
+            // What is left of its group had the same signal; the number is safe until it is reaped.
+            program.signal(Signal::KILL);
+        }
         let status = match program.process.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) => Some(status),
