@@ -3,4 +3,7 @@
 
 mod support;
 
+mod exec;
+mod exec_ends;
+mod exec_load;
 mod services;

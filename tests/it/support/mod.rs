@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod process;
+pub mod program;
 pub mod server;
 
 use std::time::{Duration, Instant};
