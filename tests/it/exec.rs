@@ -143,6 +143,7 @@ fn a_program_gets_default_signals_three_descriptors_and_a_group_of_its_own() {
         assert_eq!(signals & own, 0, "{mask}");
     }
     assert_eq!(getpgid(Some(cat)).unwrap(), cat);
+    server.wait_for_log(&format!("handed over to program {cat}\n"));
     server.signal(Signal::USR1);
     server.wait_for_log(&format!("handed over to program {cat}, for"));
     drop(tcp);
