@@ -80,6 +80,42 @@ fn those_who_wait_come_in_order_and_lose_nothing_that_they_sent() {
     server.stop();
 }
 
+/// On a Unix socket a client's end is seen at once. One that left something to be read keeps its
+/// place; one that left nothing does not. The idle limit has no say in it.
+#[test]
+fn what_a_client_sent_before_it_left_is_still_read_by_a_program() {
+    let script = "cd \"${0%/*}\" || exit; read x; echo $x >>letters; echo in; exec cat";
+    let builder = serving(script, "&max=1", &["--idle-timeout", "100ms"]);
+    let letters = builder.folder().join("letters");
+    let server = builder.start();
+    let mut first = server.connect("exec");
+    first.write_all(b"first\n").unwrap();
+    assert_eq!(read_line(&mut first), "in");
+    let mut sender = server.connect_unix("exec");
+    sender.write_all(b"a letter\n").unwrap();
+    server.wait_for_log(" 1 wait");
+    drop(sender);
+    let silent = server.connect_unix("exec");
+    server.wait_for_log(" 2 wait");
+    drop(silent);
+    server.wait_for_log("0 bytes in, 0 bytes out: the client ended it");
+    let mut last = server.connect("exec");
+    server.wait_for_log(" #4 127.0.0.1");
+    let began = Instant::now();
+    wait_until("longer than the idle limit", || {
+        began.elapsed() > Duration::from_millis(300)
+    });
+    drop(first);
+    last.write_all(b"last\n").unwrap();
+    assert_eq!(read_line(&mut last), "in");
+    assert_eq!(
+        fs::read_to_string(letters).unwrap(),
+        "first\na letter\nlast\n"
+    );
+    drop(last);
+    server.stop();
+}
+
 #[test]
 fn a_full_line_is_told_and_those_who_left_it_make_room() {
     let server = running("/bin/cat", "&max=1", &[]).start();

@@ -5,5 +5,6 @@ mod support;
 
 mod exec;
 mod exec_ends;
+mod exec_faults;
 mod exec_load;
 mod services;
