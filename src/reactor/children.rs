@@ -17,7 +17,8 @@ use mio::{Interest, Registry, Waker};
 use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionbio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::Reactor;
+use super::{Reactor, signals};
+
 use super::bind::plain;
 use super::connection::{Connection, Phase};
 use super::environment::environment;
@@ -28,6 +29,7 @@ use crate::spawner::{Job, Spawner, Started};
 
 /// All programs, and the thread that starts them.
 pub(super) struct Programs {
+    /// Wakes the loop when a start is done.
     waker: Arc<Waker>,
     /// `None` until the first start, and after the end.
     spawner: Option<Spawner>,
@@ -51,9 +53,9 @@ pub(super) struct RunningProgram {
 }
 
 impl Programs {
-    pub(super) fn new(waker: Arc<Waker>) -> Self {
+    pub(super) fn new(waker: Waker) -> Self {
         Self {
-            waker,
+            waker: Arc::new(waker),
             spawner: None,
             starting: 0,
             running: Vec::new(),
@@ -63,21 +65,6 @@ impl Programs {
     /// Descriptors that programs take beside their connections' sockets.
     pub(super) fn descriptors(&self) -> usize {
         (self.starting + self.running.len()) * PROGRAM_DESCRIPTORS
-    }
-
-    fn push(&mut self, job: Job) -> io::Result<()> {
-        let spawner = match self.spawner.take() {
-            Some(spawner) => spawner,
-            None => {
-                let waker = Arc::clone(&self.waker);
-                // A wake-up fails only where the loop has gone.
-                Spawner::start(move || drop(waker.wake()))?
-            }
-        };
-        let spawner = self.spawner.insert(spawner);
-        spawner.push(job)?;
-        self.starting += 1;
-        Ok(())
     }
 }
 
@@ -109,12 +96,7 @@ impl Reactor {
     /// Gives a connection's socket to a program that is started for it.
     pub(super) fn hand_over(&mut self, id: SourceId, program: &Program) {
         let draining = self.is_draining();
-        let Self {
-            sources,
-            poll,
-            programs,
-            ..
-        } = self;
+        let Self { sources, poll, .. } = self;
         let Some(c) = sources.connection(id) else {
             return;
         };
@@ -138,9 +120,26 @@ impl Reactor {
                 socket,
             })
         });
-        if let Err(error) = job.and_then(|job| programs.push(job)) {
+        if let Err(error) = job.and_then(|job| self.start_program(job)) {
             self.not_started(id, &program.path, &error);
         }
+    }
+
+    /// Queues a start. The thread is made for the first, and from then on no signal is ignored that
+    /// was ignored when the server started: a program would inherit that.
+    fn start_program(&mut self, job: Job) -> io::Result<()> {
+        if self.programs.spawner.is_none() {
+            signals::stop_ignoring();
+            let waker = Arc::clone(&self.programs.waker);
+            // A wake-up fails only where the loop has gone.
+            let wake = move || drop(waker.wake());
+            self.programs.spawner = Some(Spawner::start(wake)?);
+        }
+        if let Some(spawner) = &self.programs.spawner {
+            spawner.push(job)?;
+            self.programs.starting += 1;
+        }
+        Ok(())
     }
 
     /// Takes what the starting thread has done.
@@ -292,7 +291,7 @@ impl Reactor {
             let name = services[usize::from(c.service)].entry.name;
             info!(
                 target: "switchboard",
-                "{name} #{} {}: program {pid} has ended: {}", c.number, c.peer, words(status)
+                "{name} #{} {}: program {pid} has ended: {}", c.number, c.peer, how(status)
             );
             c.take_back(program.connection, poll.registry());
             c.active_at = *now;
@@ -372,7 +371,7 @@ fn release(c: &mut Connection, registry: &Registry) -> io::Result<OwnedFd> {
 }
 
 /// How a program ended.
-fn words(status: Option<ExitStatus>) -> String {
+fn how(status: Option<ExitStatus>) -> String {
     status.map_or_else(
         || "nobody knows how".to_owned(),
         |status| status.to_string(),

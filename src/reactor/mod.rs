@@ -37,7 +37,6 @@ mod turn;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
@@ -182,7 +181,7 @@ impl Reactor {
             dead: Vec::new(),
             paused: false,
             mail: VecDeque::new(),
-            programs: Programs::new(Arc::new(waker)),
+            programs: Programs::new(waker),
             operator: false,
             stdout,
             stderr,

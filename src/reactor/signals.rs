@@ -18,23 +18,26 @@ pub(super) type Signals = signal_hook_mio::v1_0::Signals;
 ///
 /// SIGHUP stays ignored if it was when the process started (`nohup`). SIGXFSZ gets a handler
 /// that does nothing: by default it would end the process when a log file reaches its size limit.
-/// SIGCHLD gets one so that programs can be reaped, also where it was ignored at the start. What
-/// else is ignored gets a handler that does nothing: to the server that is the same, and programs
-/// that it starts get the default, because exec gives up handlers but keeps what is ignored.
+/// SIGCHLD gets one so that programs can be reaped, also where it was ignored at the start.
 /// SIGPIPE is ignored by the Rust runtime; SIGQUIT is left to its default.
 pub(super) fn install() -> io::Result<Signals> {
     let mut signals = vec![SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCHLD];
-    let ignored = ignored();
-    if !ignored.contains(&SIGHUP) {
+    if !ignored().contains(&SIGHUP) {
         signals.push(SIGHUP);
     }
-    for signal in ignored {
-        if !signals.contains(&signal) && !LEFT_IGNORED.contains(&signal) {
+    Signals::new(&signals)
+}
+
+/// Gives every signal that is ignored a handler that does nothing. To the server that is the same;
+/// programs that it starts get the default, because exec gives up handlers but keeps what is
+/// ignored. Called before the first program is started.
+pub(super) fn stop_ignoring() {
+    for signal in ignored() {
+        if !LEFT_IGNORED.contains(&signal) {
             // Some can't be caught; those stay as they are.
             let _ = signal_hook::flag::register(signal, Arc::default());
         }
     }
-    Signals::new(&signals)
 }
 
 /// Signals that stay ignored where they were. The standard library gives SIGPIPE back its default

@@ -18,27 +18,27 @@ pub const ENTRY: Entry = Entry {
     name: "exec",
     summary: "a dialogue program of your own, started for each client",
     about: "\
-The program that run= names is started for each client, with the connection as its standard input
-and output: what it prints the client reads, what the client types it reads. When it ends, the
-connection is closed; an answer that comes after the client has ended its writing is delivered.
-Its environment is PATH, HOME, LANG, PROTO (TCP or UNIX) and, on TCP, REMOTE_ADDR, REMOTE_PORT,
-TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP and TCPLOCALPORT; nothing else of the server's. What it
-writes to its standard error is in the server's log. No shell is involved.
-Limits: max= programs run at once; the next 256 clients wait their turn, in order, and more get one
-line 'error: ...'. At a shutdown each program's process group gets SIGTERM and, when the grace is
-over, SIGKILL. It is served only where it is asked for.
+The program that run= names is started for each client, with the connection as its standard
+input and output: what it prints the client reads, what the client types it reads. When it ends,
+the connection is closed; an answer that comes after the client has ended its writing is
+delivered. Its environment is PATH, HOME, LANG, PROTO (TCP or UNIX) and, on TCP, REMOTE_ADDR,
+REMOTE_PORT, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP and TCPLOCALPORT; nothing else of the
+server's. What it writes to its standard error is in the server's log. No shell is involved.
+Limits: max= programs run at once; the next 256 clients wait their turn, in order, and more get
+one line 'error: ...'. At a shutdown each program's process group gets SIGTERM and, when the grace
+is over, SIGKILL. It is served only where it is asked for.
 Try it:  switchboard serve 'exec=tcp://127.0.0.1:8080?run=./dialog.py'
          nc 127.0.0.1 8080",
     options: &[
         Opt {
             key: "run",
-            default: "none; it must be given",
-            help: "the path of the program, with its folder unless that is the server's own",
+            default: "none",
+            help: "the path of the program to start; it must be given",
         },
         Opt {
             key: "max",
             default: "64",
-            help: "programs that run at once, 1 to 4096; the same on all listeners of one program",
+            help: "programs that run at once, 1 to 4096; one number for each program",
         },
     ],
     datagrams: None,
