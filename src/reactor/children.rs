@@ -17,12 +17,11 @@ use mio::{Interest, Registry, Waker};
 use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionbio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::{Reactor, signals};
-
 use super::bind::plain;
 use super::connection::{Connection, Phase};
 use super::environment::environment;
 use super::sources::{Source, token};
+use super::{Reactor, signals};
 use crate::config::limits::{PROGRAM_DESCRIPTORS, PROGRAM_STOP};
 use crate::service::{CloseReason, Program, SourceId};
 use crate::spawner::{Job, Spawner, Started};
