@@ -19,4 +19,5 @@ pub mod reactor;
 pub mod serve;
 pub mod service;
 pub mod services;
+pub mod spawner;
 pub mod wire;

@@ -18,6 +18,9 @@ use crate::services;
 ///
 /// Everything that can be wrong with the command line is found before anything is bound.
 pub fn run(args: &ServeArgs) -> Exit {
+    // Descriptors that we were started with (a shell's redirections) are none of the business of
+    // the programs that `exec` starts. Our own are never inherited.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let plan = match plan(&args.listeners) {
         Ok(plan) => plan,
         Err(problem) => return cli::usage_error(&problem),
@@ -102,8 +105,9 @@ fn serve(
         grace: args.grace,
         idle_timeout: (!args.idle_timeout.is_zero()).then_some(args.idle_timeout),
         connections_max,
+        descriptors_max: allowed,
         accepts: args.accepts,
-        seed: None,
+        seed: args.seed,
     };
     let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
     let mut table = String::new();

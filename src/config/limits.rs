@@ -224,6 +224,40 @@ pub const NAMES_MAX: usize = 10_000;
 /// Bytes of a hint or a name in such a file.
 pub const NAMES_FIELD_BYTES_MAX: usize = 200;
 
+/// Default of the dialogue programs' `max=`.
+pub const EXEC_RUNNING: u64 = 64;
+
+/// The largest `max=`: each program is a process, and three descriptors of the server.
+pub const EXEC_RUNNING_MAX: u64 = 4096;
+
+/// Clients that wait for their turn with one dialogue program; later ones are told and closed.
+pub const EXEC_WAITING_MAX: usize = 256;
+
+/// Programs that wait to be started; each is a connection that one service let run already.
+pub const SPAWNS_QUEUED_MAX: usize = 4096;
+
+/// Descriptors that a connection takes more once a program has its socket: the process and the
+/// pipe of its standard error.
+pub const PROGRAM_DESCRIPTORS: usize = 2;
+
+/// Bytes of one line of a program's standard error that the log shows; the rest is counted.
+pub const PROGRAM_LINE_BYTES_MAX: usize = 256;
+
+/// Lines of one program's standard error that the log shows in [`PROGRAM_LINES_WINDOW`]; the rest
+/// is read, so that the program never waits, and counted.
+pub const PROGRAM_LINES_MAX: u32 = 20;
+
+/// See [`PROGRAM_LINES_MAX`].
+pub const PROGRAM_LINES_WINDOW: Duration = Duration::from_secs(1);
+
+/// Bytes of a program's standard error that are still read once it has ended: what a pipe holds.
+/// A process that the program left behind may write on and on.
+pub const PROGRAM_LAST_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the end of the server waits for a program that is being started just then, so as not
+/// to leave it behind.
+pub const PROGRAM_STOP: Duration = Duration::from_secs(1);
+
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);

@@ -1,14 +1,13 @@
 //! The operator's console as a source: lines come from the thread that reads standard input, which
-//! wakes the poller, and go to the service that they are for (`mail`).
+//! wakes the poller by the one waker that all threads share, and go to the service that they are for (`mail`).
 
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use log::{debug, warn};
-use mio::Waker;
 
-use super::sources::{Source, token};
+use super::sources::Source;
 use super::{Reactor, StartError};
 use crate::config::limits::CONSOLE_LINES_PER_TURN;
 use crate::input::Typed;
@@ -17,8 +16,6 @@ use crate::service::{Item, Mail, SourceId};
 /// Where the operator's lines come from.
 pub(super) struct Console {
     lines: Receiver<Typed>,
-    /// Kept here because the poller forgets a waker that is dropped.
-    _waker: Arc<Waker>,
     pub(super) queued: bool,
 }
 
@@ -38,19 +35,17 @@ impl Reactor {
         if !self.services.iter().any(wanted) {
             return Ok(());
         }
-        let id = self.sources.next_id();
-        let waker = Arc::new(Waker::new(self.poll.registry(), token(id)).map_err(fail)?);
-        let wake = Arc::clone(&waker);
+        let wake = Arc::clone(&self.waker);
         let lines = start(Box::new(move || {
             if let Err(error) = wake.wake() {
                 warn!(target: "switchboard", "the console can't wake the loop: {error}");
             }
         }));
-        self.sources.insert(Source::Console(Box::new(Console {
+        let console = Console {
             lines: lines.map_err(fail)?,
-            _waker: waker,
             queued: false,
-        })));
+        };
+        self.console = Some(self.sources.insert(Source::Console(Box::new(console))));
         self.operator = true;
         Ok(())
     }
@@ -70,6 +65,7 @@ impl Reactor {
                 }
                 Ok(Typed::Ended) | Err(TryRecvError::Disconnected) => {
                     self.sources.remove(id);
+                    self.console = None;
                     self.operator_gone();
                     return;
                 }

@@ -114,6 +114,7 @@ impl Reactor {
     fn say_goodbye(&mut self) {
         self.close_listeners();
         self.notify_peers();
+        self.ask_programs_to_end();
         let ids: Vec<_> = self.sources.connections().map(|(id, _)| id).collect();
         let soon = self.now.after(LINGER_DRAINING);
         for id in ids {

@@ -17,7 +17,9 @@ impl Reactor {
         match sources.get_mut(id) {
             // It was buried after the poller had noted the event.
             None => {}
-            Some(Source::Signals(_)) => run_queue.push(id, &mut false),
+            Some(Source::Signals(_) | Source::Waker) => run_queue.push(id, &mut false),
+            Some(Source::Program(program)) => run_queue.push(id, &mut program.queued),
+            Some(Source::ProgramLog(log)) => run_queue.push(id, &mut log.queued),
             Some(Source::Console(console)) => run_queue.push(id, &mut console.queued),
             Some(Source::Listener(listener)) => {
                 listener.readable = true;
@@ -62,7 +64,15 @@ impl Reactor {
         } = self;
         while let Some((moment, id)) = timers.pop_due(*now) {
             match sources.get_mut(id) {
-                None | Some(Source::Signals(_) | Source::Console(_) | Source::Datagram(_)) => {}
+                None
+                | Some(
+                    Source::Signals(_)
+                    | Source::Waker
+                    | Source::Console(_)
+                    | Source::Datagram(_)
+                    | Source::Program(_)
+                    | Source::ProgramLog(_),
+                ) => {}
                 Some(Source::Listener(listener)) if listener.armed == moment => {
                     listener.armed = Moment::NEVER;
                     listener.retry_at = Moment::NEVER;

@@ -14,16 +14,19 @@
 
 mod bind;
 mod buffer;
+mod children;
 mod clock;
 mod connection;
 mod console;
 mod datagram;
 mod drain;
+mod environment;
 mod hex;
 mod listener;
 mod mail;
 mod mark;
 mod peer;
+mod program_log;
 mod report;
 mod run_queue;
 mod settle;
@@ -38,12 +41,14 @@ mod turn;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Interest, Poll, Waker};
 
 pub use self::bind::{StartError, UnixOptions};
+use self::children::Programs;
 use self::clock::Clock;
 pub use self::console::StartReading;
 use self::datagram::Udp;
@@ -70,6 +75,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// The most connections at once.
     pub connections_max: usize,
+    /// What the descriptor limit allows, connections and programs together.
+    pub descriptors_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
     /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
@@ -132,6 +139,12 @@ pub struct Reactor {
     mail: VecDeque<(u8, Mail)>,
     /// What all UDP sockets share.
     udp: Udp,
+    /// Programs that have a connection's socket.
+    programs: Programs,
+    /// With it threads wake the loop; the poller has room for one (mio's `Waker`).
+    waker: Arc<Waker>,
+    /// Where the operator's lines come from, while they do.
+    console: Option<SourceId>,
     /// Somebody is at the console.
     operator: bool,
     stdout: Output,
@@ -167,6 +180,8 @@ impl Reactor {
             .register(&mut signals, token(id), Interest::READABLE)
             .map_err(fail)?;
         sources.insert(Source::Signals(Box::new(signals)));
+        let waker = Waker::new(poll.registry(), token(sources.next_id())).map_err(fail)?;
+        sources.insert(Source::Waker);
         Ok(Self {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_POLL)),
@@ -194,6 +209,9 @@ impl Reactor {
             paused: false,
             mail: VecDeque::new(),
             udp: Udp::default(),
+            programs: Programs::new(),
+            waker: Arc::new(waker),
+            console: None,
             operator: false,
             stdout,
             stderr,
@@ -240,11 +258,12 @@ impl Reactor {
     /// Where the poller itself fails; nothing a client does can cause that.
     pub fn run(&mut self) -> Result<(), StartError> {
         self.effects.notes_wanted = log::log_enabled!(target: "switchboard", log::Level::Info);
-        while self.state != State::Stopped {
-            self.iterate()
-                .map_err(|error| StartError::io("the poller", &error))?;
+        let mut result = Ok(());
+        while self.state != State::Stopped && result.is_ok() {
+            result = self.iterate();
         }
-        Ok(())
+        self.kill_programs();
+        result.map_err(|error| StartError::io("the poller", &error))
     }
 
     fn iterate(&mut self) -> io::Result<()> {

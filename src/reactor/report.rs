@@ -27,9 +27,15 @@ impl Reactor {
                     "open, client has ended its writing"
                 }
                 Phase::Open => "open",
+                Phase::HandedOver if c.program.is_none() => "its program is being started",
+                Phase::HandedOver => "handed over",
                 Phase::Flushing => "closing, output waits",
                 Phase::Lingering => "closing, waiting for the client's end",
                 Phase::Dead => "dead",
+            };
+            let phase = match c.program {
+                Some(pid) if c.phase == Phase::HandedOver => format!("{phase} to program {pid}"),
+                _ => phase.to_owned(),
             };
             let _ = writeln!(
                 text,

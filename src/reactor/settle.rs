@@ -52,7 +52,11 @@ impl Reactor {
                 None => {}
             }
         }
+        let program = effects.program.take();
         self.post(id);
+        if let Some(program) = program {
+            self.hand_over(id, &program);
+        }
     }
 
     /// Ends a turn of the connection; `kept_before` is what it kept when the turn began.
@@ -112,7 +116,7 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open && c.session != NO_SESSION {
+        if !matches!(c.phase, Phase::Open | Phase::HandedOver) && c.session != NO_SESSION {
             let session = std::mem::replace(&mut c.session, NO_SESSION);
             services[usize::from(c.service)]
                 .host
@@ -137,6 +141,10 @@ impl Reactor {
             }
             // Dropping the socket ends its registration too; a failure here changes nothing.
             let _ = self.poll.registry().deregister(&mut c.stream);
+            if c.program.is_some() {
+                // Whatever the program has left behind may hold the socket open for ever.
+                let _ = c.stream.shutdown();
+            }
             self.log_end(&c);
             buried = true;
         }
@@ -155,6 +163,16 @@ impl Reactor {
 
     fn log_end(&self, c: &Connection) {
         let Some(reason) = c.reason else { return };
+        let name = self.services[usize::from(c.service)].entry.name;
+        let lasted = self.now.since(c.opened_at).as_secs_f64();
+        if c.program.is_some() {
+            info!(
+                target: "switchboard",
+                "{name} #{} {}: closed after {lasted:.3} s, bytes not counted: {reason}",
+                c.number, c.peer,
+            );
+            return;
+        }
         // Whoever forges sources could fill the log with flows that gave way.
         let level = match reason {
             CloseReason::Crowded => log::Level::Debug,
@@ -163,11 +181,9 @@ impl Reactor {
         log!(
             target: "switchboard",
             level,
-            "{} #{} {}: closed after {:.3} s, {} bytes in, {} bytes out: {reason}",
-            self.services[usize::from(c.service)].entry.name,
+            "{name} #{} {}: closed after {lasted:.3} s, {} bytes in, {} bytes out: {reason}",
             c.number,
             c.peer,
-            self.now.since(c.opened_at).as_secs_f64(),
             c.bytes_in,
             c.bytes_out,
         );

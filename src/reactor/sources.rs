@@ -3,10 +3,12 @@
 use mio::Token;
 use slab::Slab;
 
+use super::children::RunningProgram;
 use super::connection::Connection;
 use super::console::Console;
 use super::datagram::DatagramSocket;
 use super::listener::Listener;
+use super::program_log::ProgramLog;
 use super::signals::Signals;
 use crate::service::{Moment, SourceId};
 
@@ -14,16 +16,27 @@ use crate::service::{Moment, SourceId};
 pub(super) enum Source {
     Signals(Box<Signals>),
     Console(Box<Console>),
+    /// A thread has finished something.
+    Waker,
     Listener(Box<Listener>),
     Datagram(Box<DatagramSocket>),
     Connection(Connection),
+    /// A program that has a connection's socket.
+    Program(Box<RunningProgram>),
+    /// The standard error of such a program.
+    ProgramLog(Box<ProgramLog>),
 }
 
 impl Source {
     /// What the timer heap holds for this source.
     pub(super) fn armed(&self) -> Moment {
         match self {
-            Self::Signals(_) | Self::Console(_) | Self::Datagram(_) => Moment::NEVER,
+            Self::Signals(_)
+            | Self::Waker
+            | Self::Console(_)
+            | Self::Datagram(_)
+            | Self::Program(_)
+            | Self::ProgramLog(_) => Moment::NEVER,
             Self::Listener(listener) => listener.armed,
             Self::Connection(c) => c.armed,
         }
@@ -117,9 +130,7 @@ impl Sources {
     pub(super) fn connection(&mut self, id: SourceId) -> Option<&mut Connection> {
         match self.get_mut(id)? {
             Source::Connection(connection) => Some(connection),
-            Source::Listener(_) | Source::Datagram(_) | Source::Signals(_) | Source::Console(_) => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -127,10 +138,7 @@ impl Sources {
     pub(super) fn listener(&mut self, id: SourceId) -> Option<&mut Listener> {
         match self.get_mut(id)? {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_)
-            | Source::Datagram(_)
-            | Source::Signals(_)
-            | Source::Console(_) => None,
+            _ => None,
         }
     }
 
@@ -138,9 +146,7 @@ impl Sources {
     pub(super) fn connections(&self) -> impl Iterator<Item = (SourceId, &Connection)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Connection(connection) => Some((id, connection)),
-            Source::Listener(_) | Source::Datagram(_) | Source::Signals(_) | Source::Console(_) => {
-                None
-            }
+            _ => None,
         })
     }
 
@@ -148,10 +154,7 @@ impl Sources {
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SourceId, &Listener)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Listener(listener) => Some((id, &**listener)),
-            Source::Connection(_)
-            | Source::Datagram(_)
-            | Source::Signals(_)
-            | Source::Console(_) => None,
+            _ => None,
         })
     }
 
@@ -159,10 +162,7 @@ impl Sources {
     pub(super) fn datagram(&mut self, id: SourceId) -> Option<&mut DatagramSocket> {
         match self.get_mut(id)? {
             Source::Datagram(socket) => Some(socket),
-            Source::Connection(_)
-            | Source::Listener(_)
-            | Source::Signals(_)
-            | Source::Console(_) => None,
+            _ => None,
         }
     }
 
@@ -170,10 +170,7 @@ impl Sources {
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SourceId, &DatagramSocket)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Datagram(socket) => Some((id, &**socket)),
-            Source::Connection(_)
-            | Source::Listener(_)
-            | Source::Signals(_)
-            | Source::Console(_) => None,
+            _ => None,
         })
     }
 }

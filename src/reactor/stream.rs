@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -18,11 +19,32 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The socket itself.
+    ///
+    /// # Errors
+    /// `NotConnected` for a flow, which has none of its own.
+    pub(super) fn socket(&self) -> io::Result<BorrowedFd<'_>> {
+        match self {
+            Self::Tcp(stream) => Ok(stream.as_fd()),
+            Self::Unix(stream) => Ok(stream.as_fd()),
+            Self::Flow(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     /// Ends the writing; the peer reads the end of the stream after all that was sent.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Flow(_) => Ok(()),
+        }
+    }
+
+    /// Ends both directions, for every copy of the socket.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
             Self::Flow(_) => Ok(()),
         }
     }

@@ -6,6 +6,9 @@
 use std::io::{self, Read as _};
 
 use log::trace;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
 use super::connection::{Connection, Inbound, Phase};
@@ -39,6 +42,20 @@ impl Reactor {
                 console.queued = false;
                 self.turn_console(id);
             }
+            Some(Source::Waker) => {
+                self.take_started();
+                if let Some(console) = self.console {
+                    self.turn_console(console);
+                }
+            }
+            Some(Source::Program(program)) => {
+                program.queued = false;
+                self.reap(id);
+            }
+            Some(Source::ProgramLog(log)) => {
+                log.queued = false;
+                self.read_stderr(id);
+            }
             Some(Source::Listener(listener)) => {
                 listener.queued = false;
                 self.accept(id);
@@ -70,8 +87,10 @@ impl Reactor {
             match c.phase {
                 Phase::Open => self.read(id),
                 Phase::Flushing | Phase::Lingering => self.discard(id),
-                Phase::Dead => {}
+                Phase::HandedOver | Phase::Dead => {}
             }
+        } else if !c.reads && c.phase == Phase::Open {
+            c.look_for_end();
         }
         self.expire(id);
     }
@@ -183,7 +202,7 @@ impl Reactor {
                 c.phase = Phase::Dead;
             }
             Phase::Lingering => c.phase = Phase::Dead,
-            Phase::Dead => {}
+            Phase::HandedOver | Phase::Dead => {}
         }
     }
 
@@ -268,6 +287,32 @@ impl Connection {
                 self.fail(CloseReason::from_errno(error.raw_os_error()));
                 Got::Nothing
             }
+        }
+    }
+
+    /// Ends a connection that is not read where its peer is gone altogether: it broke off, or on a
+    /// Unix socket closed without leaving anything to read. On TCP a close looks like the end of
+    /// the writing, and whoever ended only that may still be waiting for an answer.
+    fn look_for_end(&mut self) {
+        if !std::mem::take(&mut self.exhaust) {
+            return;
+        }
+        let Ok(socket) = self.stream.socket() else {
+            return;
+        };
+        let mut state = [PollFd::new(&socket, PollFlags::empty())];
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        if poll(&mut state, Some(&Timespec::default())).is_err()
+            || !state[0].revents().intersects(gone)
+        {
+            return;
+        }
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(socket, &mut [0_u8; 1], flags) {
+            Ok((_, 0)) => self.close(CloseReason::ClientEnded),
+            // Something is left: that is for whoever will read it, and so is what follows.
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => self.fail(CloseReason::from_errno(Some(errno.raw_os_error()))),
         }
     }
 

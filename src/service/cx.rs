@@ -112,8 +112,12 @@ impl<S: Service> Cx<'_, S> {
     }
 
     /// Gives the connection's socket to a program, as its standard input and output. From then on
-    /// the session gets `closed` and nothing else, once the program has ended or could not start.
+    /// the session gets `closed` and nothing else, once the program has ended or could not start;
+    /// the peer is told where it could not. Nothing is sent before, and nothing was read:
+    /// [`Service::READS`] is false.
     pub fn hand_over(&mut self, program: Program) {
+        debug_assert!(!S::READS, "what was read would be lost to the program");
+        debug_assert!(self.effects.output.is_empty(), "nothing is sent before");
         self.effects.program.get_or_insert(program);
     }
 

@@ -166,13 +166,14 @@ impl Harness {
         place
     }
 
-    /// One segment arrives. It is thrown away, as the reactor does, once the session has closed.
+    /// One segment arrives. It is thrown away, as the reactor does, once the session has closed,
+    /// and left with the kernel where the service does not read.
     ///
     /// # Panics
     /// Where the service leaves more bytes unused than the reactor would keep.
     pub fn feed(&mut self, place: usize, bytes: &[u8]) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended || state.program.is_some() {
+        if state.ending.is_some() || state.input_ended || !self.host.reads() {
             return;
         }
         let mut input = std::mem::take(&mut state.kept);
@@ -183,7 +184,7 @@ impl Harness {
     /// The peer ends its writing.
     pub fn end(&mut self, place: usize) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended {
+        if state.ending.is_some() || state.input_ended || !self.host.reads() {
             return;
         }
         state.input_ended = true;
@@ -191,9 +192,10 @@ impl Harness {
         self.call(place, Event::EndOfInput(&rest));
     }
 
-    /// The peer is gone without a word: reset, cable, kill.
+    /// The peer is gone without a word: reset, cable, kill. A program that has its socket finds out
+    /// by itself.
     pub fn vanish(&mut self, place: usize) {
-        if self.peers[place].ending.is_none() {
+        if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
             self.peers[place].ending = Some(Ending::Abort(CloseReason::Reset));
             self.close_session(place);
             self.deliver();
@@ -205,10 +207,10 @@ impl Harness {
         self.peers[place].program.as_ref()
     }
 
-    /// That program has ended.
+    /// That program has ended, or could not be started.
     pub fn program_ended(&mut self, place: usize) {
-        if self.peers[place].ending.is_none() {
-            self.peers[place].ending = Some(Ending::Close(CloseReason::Answered));
+        if self.peers[place].ending.is_none() && self.peers[place].program.is_some() {
+            self.peers[place].ending = Some(Ending::Close(CloseReason::ProgramEnded));
             self.close_session(place);
             self.deliver();
         }
@@ -222,7 +224,7 @@ impl Harness {
     /// The server starts to go down: every open session is told.
     pub fn shut_down(&mut self) {
         for place in 0..self.peers.len() {
-            if self.peers[place].ending.is_none() {
+            if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
                 self.call(place, Event::ShuttingDown);
             }
         }
@@ -371,7 +373,7 @@ impl Harness {
         while let Some(Mail { to, item }) = self.mail.pop_front() {
             let place = to.key as usize - 1;
             let state = &mut self.peers[place];
-            if state.ending.is_some() {
+            if state.ending.is_some() || state.program.is_some() {
                 continue;
             }
             match item {

@@ -56,6 +56,8 @@ pub trait Hosted {
     fn operator(&mut self, line: &str, now: Moment, effects: &mut Effects);
     /// See [`Service::closed`]; the key is free from here on.
     fn closed(&mut self, session: u32, now: Moment, effects: &mut Effects);
+    /// See [`Service::READS`].
+    fn reads(&self) -> bool;
     /// How many sessions are open.
     fn sessions(&self) -> usize;
 }
@@ -177,6 +179,10 @@ impl<S: Service> Hosted for Host<S> {
         if let Some((_, state)) = state {
             self.service.closed(state, &mut ServiceCx { now, effects });
         }
+    }
+
+    fn reads(&self) -> bool {
+        S::READS
     }
 
     fn sessions(&self) -> usize {

@@ -19,7 +19,13 @@
 //!    lost. A service sends no more than one error to a session, and none to an error.
 //! 7. Mail reaches sessions of the same service only, after the effects of the callback that sent
 //!    it, in order; mail for a session that has gone is dropped.
-//! 8. Callbacks do not block, read no clock, and do not panic, whatever the input.
+//! 8. A service whose [`Service::READS`] is false gets neither `receive` nor `end_of_input`: what its
+//!    peers send stays with the kernel, for the program that a session hands its socket to. Such a
+//!    session is closed when its peer is gone altogether; a peer that has only ended its writing,
+//!    or has left bytes unread, stays.
+//! 9. Only such a service hands over, and a session that does has sent nothing before; its only
+//!    further callback is `closed`.
+//! 10. Callbacks do not block, read no clock, and do not panic, whatever the input.
 
 mod cx;
 mod effects;
@@ -49,6 +55,10 @@ pub trait Service: Sized + 'static {
     type Options: FromValues + 'static;
     /// What is remembered about one peer; plain data, `()` if nothing is.
     type Session: 'static;
+
+    /// Whether its peers are read. A service that only hands sockets over says no, so that nothing
+    /// is lost that a client sends before its program runs.
+    const READS: bool = true;
 
     /// A peer has come.
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Self::Session;

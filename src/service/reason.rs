@@ -21,6 +21,10 @@ pub enum CloseReason {
     Busy,
     /// More unfinished input than the reactor keeps for one connection.
     InputTooLong,
+    /// The program that had the connection's socket has ended.
+    ProgramEnded,
+    /// The program that was to have the connection's socket could not be started.
+    ProgramFailed,
     /// No message came and nothing was read by the peer for `--idle-timeout`.
     IdleTimeout,
     /// Too many others came, and this one had not proved that it is there.
@@ -65,6 +69,8 @@ impl fmt::Display for CloseReason {
             Self::NobodyThere => "the server ended it: nobody is at its console to answer",
             Self::Busy => "the server ended it: too many wait already",
             Self::InputTooLong => "the server ended it: the input had no end",
+            Self::ProgramEnded => "the program ended it",
+            Self::ProgramFailed => "the server ended it: the program could not be started",
             Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
             Self::Crowded => "the server ended it: too many others came",
             Self::Shutdown => "the server ended it: it is shutting down",

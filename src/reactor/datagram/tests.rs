@@ -79,6 +79,7 @@ fn start() -> Loop {
         grace: Duration::from_secs(5),
         idle_timeout: None,
         connections_max: 10,
+        descriptors_max: 10,
         accepts: None,
         seed: None,
     };

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod process;
+pub mod program;
 pub mod refusal;
 pub mod server;
 pub mod socket;

@@ -29,14 +29,45 @@ pub fn descendants(parent: Pid) -> Vec<Pid> {
     let mut all = vec![parent];
     let mut next = 0;
     while let Some(pid) = all.get(next).copied() {
-        let children = read(pid, &format!("task/{pid}/children"));
-        let children = children
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok());
-        all.extend(children.filter_map(Pid::from_raw));
+        all.extend(children(pid));
         next += 1;
     }
     all
+}
+
+/// The children of a process, whichever of its threads started them; the dead ones that nobody has
+/// reaped are among them.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    let lists = threads
+        .map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let lists: Vec<_> = lists.collect();
+    lists
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+        .filter_map(|word| word.parse().ok().and_then(Pid::from_raw))
+        .collect()
+}
+
+/// Whether it runs: it is there, and not only waiting to be reaped by whoever inherited it.
+pub fn runs(pid: Pid) -> bool {
+    let stat = read(pid, "stat");
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// A line of `/proc/PID/status`, without its name.
+pub fn status(pid: Pid, name: &str) -> String {
+    let status = read(pid, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_default()
+        .trim_start_matches(':')
+        .trim()
+        .to_owned()
 }
 
 /// Processor time used by all threads, user and system (`/proc/PID/stat`, in ticks of 10 ms).
