@@ -2,7 +2,7 @@
 //!
 //! The layers, from the inside out: [`service`] is the contract and knows no socket; [`wire`] turns
 //! bytes into requests and back; [`services`] are the rules; [`reactor`] is the only user of
-//! sockets, the clock and the poller; `client` has the subcommands that talk to a server;
+//! sockets, the clock and the poller; [`client`] has the subcommands that talk to a server;
 //! [`config`] says what to serve; [`cli`] is the command line and [`serve`] joins it all.
 //! `docs/ARCHITECTURE.md` is the map.
 
@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod exit;
 pub mod input;

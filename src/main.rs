@@ -1,6 +1,4 @@
-//! The thin binary: parse, run, exit code. Everything else is in the library.
-
-#![forbid(unsafe_code)]
+//! The thin binary: parse, run, exit code.
 
 use switchboard::exit::Exit;
 

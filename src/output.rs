@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -104,17 +104,13 @@ impl Output {
 
     /// Waits until all is written, at most `limit`; true if it is.
     pub fn flush(&self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        let mut queue = self.shared.lock();
-        while queue.writing || !queue.text.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.shared.emptied.wait_timeout(queue, left);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let queue = self.shared.lock();
+        let unwritten = |queue: &mut Queue| queue.writing || !queue.text.is_empty();
+        let waited = self
+            .shared
+            .emptied
+            .wait_timeout_while(queue, limit, unwritten);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 

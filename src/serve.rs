@@ -1,7 +1,5 @@
 //! Joins the registry to the reactor: builds the services that are asked for, binds, serves.
 
-use std::path::Path;
-
 use log::LevelFilter;
 
 use crate::cli::{self, ServeArgs};
@@ -90,9 +88,6 @@ fn serve(
     stdout: &Output,
     stderr: &Output,
 ) -> Result<(), StartError> {
-    if let Some(data) = &args.data {
-        prepare_data(data)?;
-    }
     let allowed = reactor::connections_allowed(args.listeners.len());
     let connections_max = args.max_connections.map_or(allowed, |wanted| {
         if wanted > allowed {
@@ -105,7 +100,7 @@ fn serve(
     });
     let settings = Settings {
         grace: args.grace,
-        idle_timeout: args.idle_timeout,
+        idle_timeout: (!args.idle_timeout.is_zero()).then_some(args.idle_timeout),
         connections_max,
         accepts: args.accepts,
         seed: None,
@@ -143,22 +138,6 @@ fn prepare_runtime(spec: &ListenerSpec) -> Result<(), StartError> {
         }
         _ => Ok(()),
     }
-}
-
-/// `--data`: made with mode 0700 where it is missing; one that is there must be writable.
-fn prepare_data(data: &Path) -> Result<(), StartError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let fail = |error: std::io::Error| StartError::io(format!("--data {}", data.display()), &error);
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .map_err(fail)?;
-    rustix::fs::access(
-        data,
-        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-    )
-    .map_err(|errno| fail(errno.into()))
 }
 
 /// The log goes to standard error, through the bounded queue; `info` unless `RUST_LOG` says more.

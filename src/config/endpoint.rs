@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -65,6 +66,32 @@ impl Endpoint {
             .iter()
             .any(|scheme| text.starts_with(scheme))
     }
+
+    /// A socket in the file system, by a path that is taken as it stands.
+    ///
+    /// An error where the path is empty, names a folder, has a control character or more than
+    /// [`SOCKET_PATH_BYTES_MAX`] bytes.
+    pub fn unix(path: PathBuf) -> Result<Self, EndpointError> {
+        let bytes = path.as_os_str().as_bytes();
+        let (len, max) = (bytes.len(), SOCKET_PATH_BYTES_MAX);
+        let shown = path.to_string_lossy();
+        let shown = shown.escape_debug();
+        if bytes.is_empty() {
+            return error("unix: needs a path");
+        }
+        if path.to_string_lossy().contains(char::is_control) {
+            return error(format!("unix:{shown}: {CONTROL}"));
+        }
+        if bytes.ends_with(b"/") {
+            return error(format!("unix:{shown}: the path names a folder"));
+        }
+        if len > max {
+            return error(format!(
+                "unix:{shown}: the path has {len} bytes; a socket's may have {max}"
+            ));
+        }
+        Ok(Endpoint::Unix(path))
+    }
 }
 
 impl FromStr for Endpoint {
@@ -87,6 +114,9 @@ impl FromStr for Endpoint {
     }
 }
 
+/// An endpoint is shown in lines that scripts read; nothing in it may look like another line.
+const CONTROL: &str = "there is a control character in it";
+
 fn unix(rest: &str) -> Result<Endpoint, EndpointError> {
     let path = match rest.strip_prefix("//") {
         Some(path) if path.starts_with('/') => path,
@@ -94,30 +124,18 @@ fn unix(rest: &str) -> Result<Endpoint, EndpointError> {
         None => rest,
     };
     if let Some(name) = path.strip_prefix('@') {
-        if name.is_empty() || name.len() > SOCKET_PATH_BYTES_MAX || name.contains('\0') {
+        if name.contains(char::is_control) {
+            let shown = name.escape_debug();
+            return error(format!("unix:@{shown}: {CONTROL}"));
+        }
+        if name.is_empty() || name.len() > SOCKET_PATH_BYTES_MAX {
             return error(format!(
                 "unix:@ needs a name of 1 to {SOCKET_PATH_BYTES_MAX} bytes"
             ));
         }
         return Ok(Endpoint::Abstract(name.to_owned()));
     }
-    if path.is_empty() || path.contains('\0') {
-        return error("unix: needs a path");
-    }
-    if path.ends_with('/') {
-        return error(format!(
-            "unix:{}: the path names a folder",
-            path.escape_debug()
-        ));
-    }
-    if path.len() > SOCKET_PATH_BYTES_MAX {
-        let (len, max) = (path.len(), SOCKET_PATH_BYTES_MAX);
-        let shown = path.escape_debug();
-        return error(format!(
-            "unix:{shown}: the path has {len} bytes; a socket's may have {max}"
-        ));
-    }
-    Ok(Endpoint::Unix(PathBuf::from(path)))
+    Endpoint::unix(PathBuf::from(path))
 }
 
 fn host_port(text: &str) -> Result<HostPort, EndpointError> {
@@ -195,8 +213,12 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Tcp(at) => write!(f, "tcp://{at}"),
             Endpoint::Udp(at) => write!(f, "udp://{at}"),
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
-            Endpoint::Abstract(name) => write!(f, "unix:@{}", name.escape_debug()),
+            // Two slashes behind the colon are read as the longer form's; that form it is then.
+            Endpoint::Unix(path) => match path.to_string_lossy().starts_with("//") {
+                true => write!(f, "unix://{}", path.display()),
+                false => write!(f, "unix:{}", path.display()),
+            },
+            Endpoint::Abstract(name) => write!(f, "unix:@{name}"),
         }
     }
 }
@@ -254,6 +276,8 @@ mod tests {
             "unix:run/x.sock",
             "unix:/run/x.sock",
             "unix:@name",
+            "unix:////run/x.sock",
+            "unix:@it's \"quoted\"",
         ] {
             assert_eq!(
                 text.parse::<Endpoint>().map(|e| e.to_string()).as_deref(),
@@ -287,6 +311,8 @@ mod tests {
             ("unix:/run/", "names a folder"),
             ("unix://run/x", "needs an absolute path"),
             ("unix:@", "needs a name"),
+            ("unix:@a\0", "a control character"),
+            ("unix:/run/x\nready", "a control character"),
             (&long, "has 108 bytes"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();

@@ -20,6 +20,28 @@ pub struct Opt {
     pub help: &'static str,
 }
 
+/// What every listener on a Unix socket takes, beside the options of its service.
+///
+/// `mode` and `group` belong to a socket with a path; one in the abstract namespace has neither.
+pub const UNIX: &[Opt] = &[
+    Opt {
+        key: "mode",
+        default: "0666 less the umask",
+        help: "permissions of the socket's path, in octal, exactly these, in force before the \
+               first client can connect",
+    },
+    Opt {
+        key: "group",
+        default: "the server's",
+        help: "name of the group that the socket's path belongs to",
+    },
+    Opt {
+        key: "notify",
+        default: "nobody",
+        help: "usr1: at shutdown each connected process is sent SIGUSR1",
+    },
+];
+
 /// Why an option was not taken; names the key and what is wrong with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionError {

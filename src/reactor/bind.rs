@@ -19,6 +19,7 @@ use crate::config::limits::{
     BACKLOG, TCP_KEEPALIVE_IDLE, TCP_KEEPALIVE_INTERVAL, TCP_USER_TIMEOUT_MS,
 };
 use crate::config::options::{OptionError, Values};
+use crate::exit::words;
 
 /// Why the server did not start: what it is about, and what is wrong.
 ///
@@ -40,7 +41,7 @@ impl StartError {
 
     /// An error of the system, without its number.
     pub fn io(about: impl fmt::Display, error: &io::Error) -> Self {
-        Self::new(about, plain(error))
+        Self::new(about, words(error))
     }
 }
 
@@ -51,16 +52,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// The text of a system error in lower case and without `(os error N)`, as it stands in a sentence.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
-}
 
 /// What `?mode=`, `?group=` and `?notify=` say, on Unix listeners.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -249,11 +240,5 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_system_error_stands_in_a_sentence() {
-        let error = io::Error::from_raw_os_error(98);
-        assert_eq!(plain(&error), "address already in use");
     }
 }

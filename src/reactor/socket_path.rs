@@ -19,8 +19,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect, listen};
 
-use super::bind::{plain, stream_socket};
+use super::bind::stream_socket;
 use crate::config::limits::{BACKLOG, LOCK_TRIES_MAX, SOCKET_PATH_BYTES_MAX};
+use crate::exit::words;
 
 /// Who may connect.
 pub(super) struct Permissions {
@@ -42,13 +43,13 @@ impl fmt::Display for PathProblem {
 
 impl From<Errno> for PathProblem {
     fn from(errno: Errno) -> Self {
-        Self(plain(&errno.into()))
+        Self(words(&errno.into()))
     }
 }
 
 impl From<io::Error> for PathProblem {
     fn from(error: io::Error) -> Self {
-        Self(plain(&error))
+        Self(words(&error))
     }
 }
 
@@ -144,7 +145,7 @@ fn take_lock(lock_path: &Path) -> Result<File, PathProblem> {
         let lock = match open(lock_path, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR) {
             Ok(lock) => File::from(lock),
             Err(Errno::LOOP) => return problem(format!("{shown} is a symbolic link")),
-            Err(errno) => return problem(format!("{shown}: {}", plain(&errno.into()))),
+            Err(errno) => return problem(format!("{shown}: {}", words(&errno.into()))),
         };
         let opened = lock.metadata()?;
         if !opened.is_file() || opened.len() > 0 {
@@ -153,7 +154,7 @@ fn take_lock(lock_path: &Path) -> Result<File, PathProblem> {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::AGAIN) => return problem("address already in use: a server holds its lock"),
-            Err(errno) => return problem(format!("{shown}: {}", plain(&errno.into()))),
+            Err(errno) => return problem(format!("{shown}: {}", words(&errno.into()))),
         }
         let same = lstat(lock_path).is_ok_and(|now| identity(&now) == (opened.dev(), opened.ino()));
         if same {
@@ -189,7 +190,7 @@ fn probe(path: &Path) -> Result<bool, PathProblem> {
         }
         Err(errno) => problem(format!(
             "can't tell whether it is in use: {}",
-            plain(&errno.into())
+            words(&errno.into())
         )),
     }
 }

@@ -264,15 +264,16 @@ impl Slot {
     }
 
     /// Marks the session if a whole block has come; where only a pause had ended the message, it
-    /// is what stands before the block's first NUL after all.
+    /// is after all what it would have been without the pause.
     fn complete_block(&mut self, s: &mut Session, framing: Framing, cx: &mut Cx<'_, Self>) {
         if framing == Framing::Block || !s.is_block(self.size) {
             return;
         }
         s.phase = Phase::Waiting(Framing::Block);
         if framing == Framing::Pause {
-            let end = s.bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
-            self.keep(&s.bytes[..end], cx);
+            if let Shape::Ended(len @ 1.., _) = s.shape(0, self.size) {
+                self.keep(&s.bytes[..len], cx);
+            }
         }
     }
 

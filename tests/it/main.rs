@@ -6,3 +6,4 @@ mod support;
 mod guess;
 mod services;
 mod talk;
+mod tour;

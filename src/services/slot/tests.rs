@@ -153,6 +153,24 @@ fn a_block_that_a_pause_cut_in_two_is_still_one_message() {
 }
 
 #[test]
+fn a_pause_within_a_block_changes_nothing_about_its_message() {
+    let mut sent = b"abc\r\n".to_vec();
+    sent.resize(20, 0);
+    let mut block = b"abc".to_vec();
+    block.resize(20, 0);
+    assert_eq!(reply(&[&sent], false), block);
+    for cut in 1..sent.len() {
+        let mut t = Harness::new(&ENTRY, "");
+        let a = t.open();
+        t.feed(a, &sent[..cut]);
+        t.advance(ms(100));
+        t.feed(a, &sent[cut..]);
+        t.advance(ms(2_000));
+        assert_eq!(t.take(a), block, "{cut}");
+    }
+}
+
+#[test]
 fn a_shutdown_says_bye_to_those_who_wrote_nothing_and_owes_the_rest_a_reply() {
     let mut t = Harness::new(&ENTRY, "");
     let (silent, half, owed) = (t.open(), t.open(), t.open());

@@ -1,0 +1,165 @@
+//! `serve`: its flags, and their check against the registry of services.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::{complain, usage_error};
+use crate::config::board;
+use crate::config::endpoint::{Endpoint, ListenerSpec};
+use crate::config::options::{self, OptionError, parse_duration};
+use crate::exit::{Exit, words};
+use crate::services;
+
+/// What the server is asked to do; every listener names a service that exists and options that
+/// it knows. Their values are for the services to check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeArgs {
+    /// What to serve; the default board where none was given. Never empty.
+    pub listeners: Vec<ListenerSpec>,
+    /// Stream connections to serve in all before the end; at least 1. `None` is without end.
+    pub accepts: Option<u64>,
+    /// How long a shutdown waits for replies that are owed.
+    pub grace: Duration,
+    /// Connections at a time, at least 1; `None` is what the descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// How long a silent connection is kept; zero is for ever.
+    pub idle_timeout: Duration,
+    /// Where services keep what must survive a restart, if it was given; it exists and is usable.
+    pub data: Option<PathBuf>,
+}
+
+/// Serve the listeners given, or the default board
+///
+/// Serves until SIGINT or SIGTERM. Standard output gets a line 'SERVICE ENDPOINT' for each
+/// listener, with the port that it has, then 'ready'. The log is on standard error.
+///
+/// 'switchboard serve SERVICE --help' shows the page of one service.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "'switchboard serve --help' shows every service, its options and its limits."
+)]
+pub struct Flags {
+    /// What to serve and where: SERVICE=ENDPOINT[?KEY=VALUE[&KEY=VALUE]...]
+    ///
+    /// ENDPOINT is tcp://HOST:PORT (port 0: any free one), unix:PATH or unix:@NAME (the abstract
+    /// namespace). Listeners of the same service share its state. In a VALUE, %XX stands for the
+    /// byte with that hexadecimal number. Example: 'slot=tcp://0.0.0.0:1050?delay=500ms'
+    #[arg(value_name = "LISTENER")]
+    listeners: Vec<ListenerSpec>,
+
+    /// Serve N stream connections in all, then end; 1 or more
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    accepts: Option<u64>,
+
+    /// How long a shutdown waits for replies that are owed
+    #[arg(long, value_name = "D", default_value = "5s", value_parser = parse_duration)]
+    grace: Duration,
+
+    /// Connections at a time, 1 or more [default: what the descriptor limit allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_connections: Option<u64>,
+
+    /// How long a silent connection is kept; 0: for ever
+    #[arg(long, value_name = "D", default_value = "10m", value_parser = parse_duration)]
+    idle_timeout: Duration,
+
+    /// Where services keep what must survive a restart; made with mode 0700
+    /// [default: $XDG_STATE_HOME/switchboard, else ~/.local/state/switchboard]
+    ///
+    /// None of the services so far keeps anything.
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    data: Option<PathBuf>,
+}
+
+/// Checks the flags, and serves.
+pub(super) fn run(flags: Flags) -> Exit {
+    let args = match flags.checked() {
+        Ok(args) => args,
+        Err(problem) => return usage_error(&problem),
+    };
+    if let Some(path) = &args.data
+        && let Err(error) = make_data_directory(path)
+    {
+        complain(format_args!("{}: {}", path.display(), words(&error)));
+        return Exit::Failure;
+    }
+    crate::serve::run(&args)
+}
+
+impl Flags {
+    /// The error names the listener.
+    pub(super) fn checked(self) -> Result<ServeArgs, String> {
+        let listeners = match self.listeners.is_empty() {
+            true => default_board()?,
+            false => self.listeners,
+        };
+        listeners.iter().try_for_each(check)?;
+        Ok(ServeArgs {
+            listeners,
+            accepts: self.accepts,
+            grace: self.grace,
+            max_connections: self
+                .max_connections
+                .map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+            idle_timeout: self.idle_timeout,
+            data: self.data,
+        })
+    }
+}
+
+fn default_board() -> Result<Vec<ListenerSpec>, String> {
+    let board = services::ALL.iter().map(|entry| (entry.name, entry.board));
+    board::listeners(board).map_err(|error| format!("the default board: {error}"))
+}
+
+/// Whether the service exists, serves such an endpoint, and knows the options.
+fn check(spec: &ListenerSpec) -> Result<(), String> {
+    let Some(entry) = services::find(&spec.service) else {
+        let names: Vec<_> = services::ALL.iter().map(|entry| entry.name).collect();
+        let (unknown, known) = (&spec.service, names.join(", "));
+        return Err(format!(
+            "{spec}: there is no service '{unknown}'; there are {known}"
+        ));
+    };
+    let common = match &spec.endpoint {
+        Endpoint::Udp(_) => return Err(format!("{spec}: {} does not serve datagrams", entry.name)),
+        Endpoint::Tcp(_) => &[],
+        Endpoint::Unix(_) | Endpoint::Abstract(_) => options::UNIX,
+    };
+    check_place(spec)
+        .and_then(|()| spec.values.check_keys(&[entry.options, common]))
+        .map_err(|error| format!("{spec}: {error}"))
+}
+
+/// Refuses an option that belongs to another kind of endpoint.
+fn check_place(spec: &ListenerSpec) -> Result<(), OptionError> {
+    let (refused, problem) = match &spec.endpoint {
+        Endpoint::Unix(_) => return Ok(()),
+        Endpoint::Abstract(_) => (&["mode", "group"][..], "needs a socket with a path"),
+        Endpoint::Tcp(_) | Endpoint::Udp(_) => {
+            (&["mode", "group", "notify"][..], "is for Unix sockets only")
+        }
+    };
+    let given = refused.iter().find(|key| spec.values.text(key).is_some());
+    given.map_or(Ok(()), |key| Err(OptionError::new(key, problem)))
+}
+
+/// Makes the directory and what is missing above it, with mode 0700; one that is there is left as
+/// it is, and must be a directory that can be read and written.
+fn make_data_directory(path: &Path) -> io::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| match error.kind() {
+        // What is there is something else.
+        io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+        _ => error,
+    })?;
+    access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+    Ok(())
+}

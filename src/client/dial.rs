@@ -1,0 +1,221 @@
+//! From an endpoint to a connected, non-blocking stream, within a timeout.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::patience::Patience;
+use super::{Failure, written};
+use crate::config::endpoint::{Endpoint, Host, HostPort};
+use crate::exit::words;
+
+/// A connected server: its stream, and what is needed to speak about it.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    timeout: Duration,
+    socket: OwnedFd,
+}
+
+impl Server {
+    /// Connects to `endpoint` within `timeout` (zero: without end). A name is resolved, and each
+    /// of its addresses is tried for its share of the time that is left.
+    ///
+    /// A `udp://` endpoint is a usage failure; all else that goes wrong is a lost connection.
+    pub fn dial(endpoint: &Endpoint, timeout: Duration) -> Result<Self, Failure> {
+        let patience = Patience::new(timeout);
+        let connected = match endpoint {
+            Endpoint::Tcp(at) => tcp(at, patience),
+            Endpoint::Unix(path) => SocketAddrUnix::new(path.as_path())
+                .map_err(io::Error::from)
+                .and_then(|address| unix(&address, timeout)),
+            Endpoint::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())
+                .map_err(io::Error::from)
+                .and_then(|address| unix(&address, timeout)),
+            Endpoint::Udp(_) => {
+                return Err(Failure::Usage(format!(
+                    "{endpoint}: this command speaks over a stream; give a tcp:// or unix: endpoint"
+                )));
+            }
+        };
+        let ready = connected.and_then(|socket| {
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            Ok(socket)
+        });
+        match ready {
+            Ok(socket) => Ok(Self {
+                endpoint: endpoint.clone(),
+                timeout,
+                socket,
+            }),
+            Err(error) => {
+                let why = match is_ours(&error) {
+                    true => no_answer(timeout),
+                    false => words(&error),
+                };
+                Err(Failure::Lost(format!("{endpoint}: {why}")))
+            }
+        }
+    }
+
+    /// How long it may take to take or send something; zero is without end.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The connection is of no more use, and why.
+    pub fn lost(&self, why: impl fmt::Display) -> Failure {
+        Failure::Lost(format!("{}: {why}", self.endpoint))
+    }
+
+    /// The timeout has passed.
+    pub fn silent(&self) -> Failure {
+        self.lost(no_answer(self.timeout))
+    }
+}
+
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn no_answer(timeout: Duration) -> String {
+    format!("no answer within {}", written(timeout))
+}
+
+/// The end of our own timeout, told from the kernel's by having no number.
+fn timed_out() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
+fn is_ours(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
+}
+
+fn tcp(at: &HostPort, patience: Patience) -> io::Result<OwnedFd> {
+    let addresses = match &at.host {
+        Host::V4(address) => vec![SocketAddr::from((*address, at.port))],
+        Host::V6(address) => vec![SocketAddr::from((*address, at.port))],
+        Host::Name(name) => resolve(name, at.port, patience)?,
+    };
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for (tried, address) in addresses.iter().enumerate() {
+        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let connected = match patience.left() {
+            None => TcpStream::connect(address),
+            Some(left) if left.is_zero() => return Err(timed_out()),
+            // A share of at least a millisecond, for zero is refused.
+            Some(left) => {
+                TcpStream::connect_timeout(address, (left / untried).max(Duration::from_millis(1)))
+            }
+        };
+        match connected {
+            Ok(stream) => {
+                // A typed line should leave at once; where it can't, it leaves a little later.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream.into());
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Resolves on a thread of its own, for the resolver knows no timeout.
+fn resolve(name: &str, port: u16, patience: Patience) -> io::Result<Vec<SocketAddr>> {
+    let (give, take) = mpsc::channel();
+    let question = (name.to_owned(), port);
+    thread::Builder::new().spawn(move || {
+        let answer = question.to_socket_addrs().map(Vec::from_iter);
+        // Nobody waits for it any more where the timeout has passed.
+        let _ = give.send(answer);
+    })?;
+    let answer = match patience.left() {
+        None => take.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(left) => take.recv_timeout(left),
+    };
+    let addresses = match answer {
+        Ok(answer) => answer.map_err(|_| io::Error::other("the host name is unknown"))?,
+        Err(_) => return Err(timed_out()),
+    };
+    match addresses.is_empty() {
+        true => Err(io::Error::other("the host name has no address")),
+        false => Ok(addresses),
+    }
+}
+
+/// A full backlog blocks this connect; the timeout of sending bounds it (unix(7)).
+fn unix(address: &SocketAddrUnix, timeout: Duration) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    if !timeout.is_zero() {
+        set_socket_timeout(&socket, Timeout::Send, Some(timeout))?;
+    }
+    loop {
+        match rustix::net::connect(&socket, address) {
+            Ok(()) => return Ok(socket),
+            // Stopped and continued by job control.
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(timed_out()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    fn failure(endpoint: &str) -> Failure {
+        Server::dial(&endpoint.parse().unwrap(), SHORT).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_in_words() {
+        let lost = |text: &str| Failure::Lost(text.to_owned());
+        assert_eq!(
+            failure("tcp://127.0.0.1:1"),
+            lost("tcp://127.0.0.1:1: connection refused")
+        );
+        assert_eq!(
+            failure("unix:/nonexistent/x"),
+            lost("unix:/nonexistent/x: no such file or directory")
+        );
+        assert_eq!(
+            failure("unix:@switchboard-nobody"),
+            lost("unix:@switchboard-nobody: connection refused")
+        );
+        let usage = failure("udp://127.0.0.1:1");
+        assert!(matches!(&usage, Failure::Usage(text) if text.starts_with("udp://127.0.0.1:1: ")));
+    }
+
+    #[test]
+    fn a_full_backlog_is_waited_for_no_longer_than_the_timeout() {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        let name = format!("switchboard-backlog-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let endpoint = Endpoint::Abstract(name.clone());
+        let _first = Server::dial(&endpoint, SHORT).unwrap();
+        let error = Server::dial(&endpoint, SHORT).unwrap_err();
+        let text = format!("unix:@{name}: no answer within 200ms");
+        assert_eq!(error, Failure::Lost(text));
+    }
+}

@@ -1,0 +1,31 @@
+//! How long a client still waits for its server. The only clock of the clients.
+
+use std::time::{Duration, Instant};
+
+/// A timeout that starts anew whenever the server does something.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    timeout: Duration,
+    since: Instant,
+}
+
+impl Patience {
+    /// Waits for `timeout` from now; zero waits without end.
+    pub fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            since: Instant::now(),
+        }
+    }
+
+    /// Starts anew.
+    pub fn renew(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// What is left of it; `None` waits without end, zero is its end.
+    pub fn left(&self) -> Option<Duration> {
+        let bounded = !self.timeout.is_zero();
+        bounded.then(|| self.timeout.saturating_sub(self.since.elapsed()))
+    }
+}

@@ -1,0 +1,69 @@
+//! Usage errors name what is wrong and end with status 2; help survives a closed output.
+
+use crate::support::{Client, run};
+
+#[test]
+fn a_wrong_command_line_is_status_2_and_named() {
+    for (arguments, part) in [
+        (&["write"][..], "<MESSAGE>"),
+        (&["write", ""], "the message is empty"),
+        (&["write", "a\nb"], "newline"),
+        (&["write", "a", "b"], "'a' is no endpoint"),
+        (&["write", "udp://127.0.0.1:1", "x"], "udp://127.0.0.1:1: "),
+        (&["write", "--timeout=5", "x"], "--timeout"),
+        (&["sum", "5", "-7", "x"], "'x'"),
+        (&["sum", "9223372036854775808"], "'9223372036854775808'"),
+        (&["sum", "1.5"], "'1.5'"),
+        (&["sum", "5", "0", "-7"], "'-7'"),
+        (&["sum", "1", "tcp://127.0.0.1:1"], "'tcp://127.0.0.1:1'"),
+        (&["sum", "tcp://127.0.0.1"], "has no port"),
+        (&["sum", "udp://127.0.0.1:1", "1"], "udp://127.0.0.1:1: "),
+        (&["echo", "x"], "'x' is no endpoint"),
+        (&["echo", "udp://127.0.0.1:1"], "udp://127.0.0.1:1: "),
+        (
+            &["serve", "slot=udp://127.0.0.1:0"],
+            "slot does not serve datagrams",
+        ),
+        (&["serve", "x=tcp://127.0.0.1:0"], "there is no service 'x'"),
+        (&["nosuch"], "'nosuch'"),
+        (&[], "Usage: switchboard"),
+    ] {
+        let outcome = run(arguments);
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(
+            outcome.stderr.contains(part),
+            "{arguments:?}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn help_and_the_version_are_a_success() {
+    for (arguments, part) in [
+        (&["--help"][..], "Usage: switchboard <COMMAND>"),
+        (&["serve", "--help"], "slot=tcp://127.0.0.1:1050"),
+        (&["serve", "slot", "--help"], "delay=\n"),
+        (&["write", "--help"], "[ENDPOINT] MESSAGE"),
+        (&["-V"], concat!("switchboard ", env!("CARGO_PKG_VERSION"))),
+    ] {
+        let outcome = run(arguments);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert!(outcome.stdout.contains(part), "{}", outcome.stdout);
+        let mut unread = Client::start_unread(arguments);
+        unread.close_stdout();
+        let (code, _, stderr) = unread.bytes();
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_one_is_status_1_and_named() {
+    let outcome = run(&["serve", "--data", "/dev/null"]);
+    let text = "error: /dev/null: not a directory\n".to_owned();
+    assert_eq!((outcome.code, outcome.stderr), (Some(1), text));
+}

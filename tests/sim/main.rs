@@ -1,0 +1,93 @@
+//! Simulation: every service with crowds of clients that send in random cuts, pause, end, vanish
+//! and come again, until the server goes down. What must hold is checked after every step.
+//!
+//! A failure names its seed; `SWITCHBOARD_SIM_SEED=N` plays that one again, and
+//! `SWITCHBOARD_SIM_SEEDS=N` says how many are played.
+
+mod echo;
+mod guess;
+mod random;
+mod slot;
+mod sum;
+mod talk;
+mod world;
+
+use std::env;
+
+use world::{Rules, World};
+
+/// Seeds played where the environment does not say.
+const SEEDS: u64 = 400;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+    )
+}
+
+/// Says which seed it was, whatever went wrong while it was played.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "the seed was {0}; play it again with SWITCHBOARD_SIM_SEED={0}",
+                self.0
+            );
+        }
+    }
+}
+
+fn play<R: Rules>() {
+    let seeds = match number("SWITCHBOARD_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SWITCHBOARD_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        let seed = Seed(seed);
+        World::<R>::new(seed.0).run();
+    }
+}
+
+#[test]
+fn slot_holds_under_a_crowd() {
+    play::<slot::Writers>();
+}
+
+#[test]
+fn sum_holds_under_a_crowd() {
+    play::<sum::Adders>();
+}
+
+#[test]
+fn echo_holds_under_a_crowd() {
+    play::<echo::Callers>();
+}
+
+#[test]
+fn guess_holds_under_a_crowd() {
+    play::<guess::Players>();
+}
+
+#[test]
+fn talk_holds_under_a_crowd() {
+    play::<talk::Talkers>();
+}
+
+#[test]
+fn every_service_is_simulated() {
+    let names = [
+        slot::Writers::ENTRY,
+        sum::Adders::ENTRY,
+        echo::Callers::ENTRY,
+        guess::Players::ENTRY,
+        talk::Talkers::ENTRY,
+    ]
+    .map(|entry| entry.name);
+    for entry in switchboard::services::ALL {
+        assert!(names.contains(&entry.name), "{}", entry.name);
+    }
+}

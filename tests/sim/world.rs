@@ -1,0 +1,242 @@
+//! The crowd: who comes, what happens to them at random, and when somebody looks. It knows no
+//! service; [`Rules`] say what a client of one sends and what it may be sent.
+
+use std::time::Duration;
+
+use switchboard::service::harness::Harness;
+use switchboard::service::{CloseReason, Entry, Moment};
+
+use crate::random::Random;
+
+/// A service's clients, and what must hold for them.
+pub trait Rules {
+    const ENTRY: &Entry;
+    /// Options of the listeners; clients come by any of them.
+    const LISTENERS: &[&str];
+    /// What is known about one client.
+    type Client;
+
+    fn new() -> Self;
+    /// A client comes by a listener; it will send these bytes, if it gets that far.
+    fn come(
+        &mut self,
+        listener: usize,
+        number: usize,
+        random: &mut Random,
+    ) -> (Self::Client, Vec<u8>);
+    /// It sends these.
+    fn sent(&mut self, client: &mut Self::Client, bytes: &[u8], now: Moment);
+    /// It ends its writing.
+    fn ended(&mut self, client: &mut Self::Client, now: Moment);
+    /// Time has moved to `now`, and no deadline lay between.
+    fn passed(&mut self, client: &mut Self::Client, now: Moment);
+    /// The server goes down.
+    fn told(&mut self, client: &mut Self::Client);
+    /// What it was sent by the last step, and whether it is closed: is that right?
+    fn judge(&mut self, client: &mut Self::Client, seen: &Seen<'_>) -> Result<(), String>;
+}
+
+/// What a step brought a client that was open before it.
+pub struct Seen<'a> {
+    pub now: Moment,
+    pub received: &'a [u8],
+    pub closed: Option<CloseReason>,
+}
+
+struct Visitor<C> {
+    client: C,
+    /// What it has still to send.
+    plan: Vec<u8>,
+    ended: bool,
+    open: bool,
+}
+
+pub struct World<R: Rules> {
+    rules: R,
+    random: Random,
+    harness: Harness,
+    /// By their places in the harness.
+    visitors: Vec<Visitor<R::Client>>,
+    step: usize,
+}
+
+/// How many come to one world, at most and at least.
+const VISITORS: std::ops::Range<usize> = 40..240;
+/// Steps for each of them.
+const STEPS_EACH: usize = 5;
+
+impl<R: Rules> World<R> {
+    pub fn new(seed: u64) -> Self {
+        let harness = Harness::with_listeners(R::ENTRY, R::LISTENERS);
+        Self {
+            rules: R::new(),
+            random: Random(seed),
+            harness,
+            visitors: Vec::new(),
+            step: 0,
+        }
+    }
+
+    pub fn run(mut self) {
+        let visitors = VISITORS.start + self.random.below(VISITORS.len());
+        for _ in 0..visitors * STEPS_EACH {
+            self.step += 1;
+            match self.random.below(10) {
+                0 | 1 if self.visitors.len() < visitors => self.open(),
+                2 | 3 => {
+                    let time = self.time();
+                    self.advance(time);
+                }
+                _ if self.visitors.is_empty() => self.open(),
+                _ => self.act(),
+            }
+            self.count();
+        }
+        self.shut_down();
+        self.advance(Duration::from_secs(3_600));
+        for place in 0..self.visitors.len() {
+            // Who is still open is owed nothing and was told; it goes by itself.
+            self.harness.vanish(place);
+        }
+        assert_eq!(self.harness.sessions(), 0);
+    }
+
+    /// Mostly little, at times about the gap, seldom about a delay.
+    fn time(&mut self) -> Duration {
+        let nanos = match self.random.below(20) {
+            0 => self.random.below(2_200_000_000),
+            1..4 => self.random.below(60_000_000),
+            4 => 0,
+            _ => self.random.below(3_000_000),
+        };
+        Duration::from_nanos(nanos as u64)
+    }
+
+    fn open(&mut self) {
+        let listener = self.random.below(R::LISTENERS.len());
+        let number = self.visitors.len();
+        let (client, plan) = self.rules.come(listener, number, &mut self.random);
+        let place = self
+            .harness
+            .open_at(u16::try_from(listener).expect("few listeners"));
+        assert_eq!(place, number);
+        self.visitors.push(Visitor {
+            client,
+            plan,
+            ended: false,
+            open: true,
+        });
+        self.look(place);
+    }
+
+    /// One of them sends some of its plan, or ends, or goes; closed ones go on sending too.
+    fn act(&mut self) {
+        let place = self.random.below(self.visitors.len());
+        let now = self.harness.now();
+        let visitor = &mut self.visitors[place];
+        let client = &mut visitor.client;
+        if self.random.one_in(60) {
+            self.harness.vanish(place);
+            visitor.open = false;
+            assert!(
+                self.harness.take(place).is_empty(),
+                "nobody is sent anything for going"
+            );
+            return;
+        }
+        if !visitor.plan.is_empty() && !self.random.one_in(30) {
+            let most = visitor.plan.len();
+            let cut = if self.random.one_in(3) {
+                most
+            } else {
+                1 + self.random.below(most)
+            };
+            let bytes: Vec<_> = visitor.plan.drain(..cut).collect();
+            if visitor.open && !visitor.ended {
+                self.rules.sent(client, &bytes, now);
+            }
+            self.harness.feed(place, &bytes);
+        } else if !visitor.ended && self.random.one_in(2) {
+            visitor.ended = true;
+            if visitor.open {
+                self.rules.ended(client, now);
+            }
+            self.harness.end(place);
+        }
+        self.look(place);
+    }
+
+    /// Moves the clock, and looks after each moment at which something is due.
+    fn advance(&mut self, by: Duration) {
+        let until = self.harness.now().after(by);
+        loop {
+            let due = (0..self.visitors.len())
+                .map(|place| self.harness.deadline(place))
+                .min();
+            let next = due.unwrap_or(Moment::NEVER).min(until);
+            self.harness.advance(next.since(self.harness.now()));
+            for place in 0..self.visitors.len() {
+                let visitor = &mut self.visitors[place];
+                if visitor.open && !visitor.ended {
+                    self.rules.passed(&mut visitor.client, next);
+                }
+            }
+            for place in 0..self.visitors.len() {
+                self.look(place);
+            }
+            self.count();
+            if next == until {
+                return;
+            }
+        }
+    }
+
+    fn shut_down(&mut self) {
+        for visitor in self.visitors.iter_mut().filter(|visitor| visitor.open) {
+            self.rules.told(&mut visitor.client);
+        }
+        self.harness.shut_down();
+        for place in 0..self.visitors.len() {
+            self.look(place);
+        }
+        self.count();
+    }
+
+    /// Takes what one was sent and has it judged.
+    fn look(&mut self, place: usize) {
+        let received = self.harness.take(place);
+        let closed = self.harness.closed(place);
+        let visitor = &mut self.visitors[place];
+        if !visitor.open {
+            assert!(
+                received.is_empty(),
+                "step {}: #{place} was sent bytes after its close",
+                self.step
+            );
+            return;
+        }
+        visitor.open = closed.is_none();
+        let seen = Seen {
+            now: self.harness.now(),
+            received: &received,
+            closed,
+        };
+        if let Err(error) = self.rules.judge(&mut visitor.client, &seen) {
+            let shown = received.escape_ascii();
+            panic!(
+                "step {} at {:?}: #{place}: {error}; received \"{shown}\", {closed:?}",
+                self.step, seen.now
+            );
+        }
+    }
+
+    fn count(&self) {
+        let open = self.visitors.iter().filter(|visitor| visitor.open).count();
+        assert_eq!(
+            self.harness.sessions(),
+            open,
+            "step {}: a session for each client",
+            self.step
+        );
+    }
+}
