@@ -1,5 +1,6 @@
-//! The operator's console as a source: lines come from the thread that reads standard input, which
-//! wakes the poller by the one waker that all threads share, and go to the service that they are for (`mail`).
+//! The operator's console as a source: lines come from the thread that reads standard input. It
+//! wakes the poller by the one waker that all threads share. They go to the service that they are
+//! for (`mail`).
 
 use std::io;
 use std::sync::Arc;

@@ -12,8 +12,8 @@ is back, the server ends the connection.
 Limits: a client that does not read what comes back is itself not read; the server keeps at most
 one read (64 KiB) for it above 32 KiB. At a shutdown what was read is sent back, without a goodbye
 line: the stream holds the client's bytes and nothing else.
-Datagrams: each comes back whole, up to 65,507 bytes, empty ones too; never to a port where a server
-would echo again (7, 19, 53, 69 and others, and the server's own).
+Datagrams: each comes back whole, up to 65,507 bytes, empty ones too; never to a port where a
+server would echo again (7, 19, 53, 69 and others, and the server's own).
 Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888
          printf 'hello\\n' | nc -u -w1 127.0.0.1 8888",
     options: &[],

@@ -24,8 +24,8 @@ Shows the client's message on the server's terminal, with the client's number. T
 a line: it is the answer to the client that has waited longest, and that connection ends.
 '@N text' answers client N, 'list' shows who waits. The answer ends as the message did: a line for
 a line, bare text for bare text.
-A message is a line, or at most 32 bytes without a newline, which end when nothing has followed for
-50 ms or with the client's writing. One message for each connection.
+A message is a line, or at most 32 bytes without a newline, which end when nothing has
+followed for 50 ms or with the client's writing. One message for each connection.
 reply=TEXT answers by itself. Without it, and with nobody at the console, the client is told so.
 Limits: an empty message, or bare text of more than 32 bytes, gets one line 'error: ...' and ends
 the connection; a line has at most 4096 bytes, a longer one gets one line 'error: ...' and is
@@ -204,7 +204,8 @@ impl Service for Talk {
 impl Talk {
     /// A message is whole.
     fn message(&mut self, s: &mut Session, text: &[u8], line: bool, cx: &mut Cx<'_, Self>) {
-        // A C program may send the NUL of its string, or its whole buffer.
+        // A C program may send the NUL of its string, or its whole buffer; a pause may have cut
+        // the end of a line in two.
         let text = if line { text } else { trimmed(text) };
         if text.is_empty() {
             cx.send(b"error: the message is empty\n");
@@ -306,13 +307,11 @@ fn framed(text: &str, line: bool) -> Vec<u8> {
     bytes
 }
 
-/// Without the NULs behind it.
+/// Without the NULs behind it, and without a CR before them.
 fn trimmed(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |at| at + 1);
-    &text[..end]
+    let end = text.iter().rposition(|byte| *byte != 0);
+    let text = &text[..end.map_or(0, |at| at + 1)];
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -27,6 +27,14 @@ fn listeners_of(entry: &Entry) -> &'static [&'static [&'static str]] {
             &["wire=binary"],
             &["wire=text", "wire=binary", "wire=auto"],
         ],
+        "talk" => &[&[""], &["reply=yes"], &["reply=yes", ""]],
+        "guess" => &[
+            &[""],
+            &["max=2&tries=1000"],
+            &["game=name", "max=9&tries=2"],
+        ],
+        // It never reads: what comes is for its program.
+        "exec" => &[],
         _ => &[&[""]],
     }
 }

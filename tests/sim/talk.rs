@@ -58,7 +58,11 @@ impl Talker {
         line: bool,
     ) -> (Vec<u8>, Option<CloseReason>) {
         let nuls = text.iter().rev().take_while(|byte| **byte == 0).count();
-        let len = text.len() - if line { 0 } else { nuls };
+        let bare = &text[..text.len() - nuls];
+        let len = match line {
+            true => text.len(),
+            false => bare.len() - usize::from(bare.ends_with(b"\r")),
+        };
         let (reply, reason) = match (len, line, self.replies) {
             (0, _, _) => ("error: the message is empty\n", CloseReason::MessageEmpty),
             (33.., false, _) => (

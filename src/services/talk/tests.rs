@@ -160,6 +160,7 @@ fn what_is_empty_or_too_long_is_an_error() {
     for (text, end, reply) in [
         (&b"\n"[..], false, &b"error: the message is empty\n"[..]),
         (b"\r\n", false, b"error: the message is empty\n"),
+        (b"\r", false, b"error: the message is empty\n"),
         (b"\0\0", true, b"error: the message is empty\n"),
         (
             b"123456789012345678901234567890123",
