@@ -1,4 +1,4 @@
-//! The only reader of the clock.
+//! The only reader of the clock in the server.
 
 use std::time::Instant;
 

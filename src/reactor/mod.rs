@@ -1,13 +1,13 @@
-//! The readiness loop: the only user of mio, of sockets and of the clock.
+//! The readiness loop: the only user of mio, and the server's only user of sockets and the clock.
 //!
 //! One iteration:
 //!
 //! 1. poll, until the next deadline or not at all if work is queued;
-//! 2. events mark their sources and queue them; deadlines that have come do the same;
-//! 3. every source that is queued gets one bounded turn (`turn`); each callback's effects become
-//!    I/O in `settle`;
-//! 4. the dead are buried, which is the only place where a slot becomes free;
-//! 5. a shutdown moves on (`drain`).
+//! 2. events mark their sources and queue them; so do deadlines that have come, unless it is late;
+//! 3. queued sources, up to a limit, get one bounded turn each (`turn`); each callback's effects
+//!    become I/O in `settle`;
+//! 4. dead connections are buried, and their places in the slab become free;
+//! 5. a shutdown moves on (`drain`), and the log's writer is woken.
 //!
 //! It knows no service by name and no protocol: a connection has the key of a session in a
 //! [`Hosted`] service. Read `turn`, then `settle`, then `connection` for the states.

@@ -125,7 +125,7 @@ impl Reactor {
         }
     }
 
-    /// The only place that frees a connection: after the batch, so that no event of it can meet
+    /// The only place that frees a connection: after the turns, so that no event of it can meet
     /// the next owner of its slot.
     pub(super) fn bury(&mut self) {
         let mut dead = std::mem::take(&mut self.dead);

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 /// Shows bytes with everything escaped that could move a cursor or forge a line: control
 /// characters, line ends, the escape byte, and all that is not printable ASCII.
 ///
-/// Cut after [`SHOWN_BYTES_MAX`] bytes, with the number of the rest.
+/// Cut after `SHOWN_BYTES_MAX` bytes, with the number of the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
