@@ -91,8 +91,9 @@ const RULES: &[Rule] = &[
             "src/spawner.rs",
             "src/client/dial.rs",
         ],
-        why: "the server has one thread, and src/output.rs and src/input.rs one for each stream \
-              that may stall, and src/spawner.rs one that starts programs; a client resolves names on one, so that its timeout holds",
+        why: "the server has one thread; src/output.rs and src/input.rs have one for each stream \
+              that may stall, src/spawner.rs one that starts programs; a client resolves names \
+              on one, so that its timeout holds",
         with_tests: false,
     },
     Rule {
