@@ -3,7 +3,7 @@
 //! A terminal that was stopped with Ctrl-S, a pipe that nobody reads or a full disk would block or
 //! fail a write. Here a line is queued, one thread for each stream writes it, and what finds the
 //! queue full is dropped and counted; the count is written once there is room again.
-//! This is the only file that starts threads.
+//! This file and `input.rs` start all threads of the server.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -156,6 +157,12 @@ impl io::Write for Output {
 }
 
 fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
+    // For this thread only: with SIGTTOU blocked, a write from the background is made, where the
+    // terminal (`stty tostop`) would otherwise stop the whole process for it.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTTOU);
+    // It fails for wrong arguments only.
+    let _ = signals.thread_block();
     let mut batch = Vec::new();
     loop {
         let mut queue = shared.lock();

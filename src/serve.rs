@@ -8,8 +8,9 @@ use crate::config::endpoint::{Endpoint, ListenerSpec};
 use crate::config::limits::OUTPUT_FLUSH;
 use crate::config::options::Values;
 use crate::exit::Exit;
+use crate::input;
 use crate::output::Output;
-use crate::reactor::{self, Reactor, Settings, StartError, UnixOptions};
+use crate::reactor::{self, Reactor, Settings, StartError, UdpOptions, UnixOptions};
 use crate::service::{Entry, Hosted};
 use crate::services;
 
@@ -17,6 +18,9 @@ use crate::services;
 ///
 /// Everything that can be wrong with the command line is found before anything is bound.
 pub fn run(args: &ServeArgs) -> Exit {
+    // Descriptors that we were started with (a shell's redirections) are none of the business of
+    // the programs that `exec` starts. Our own are never inherited.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let plan = match plan(&args.listeners) {
         Ok(plan) => plan,
         Err(problem) => return cli::usage_error(&problem),
@@ -48,7 +52,7 @@ pub fn run(args: &ServeArgs) -> Exit {
 struct Planned<'a> {
     entry: &'static Entry,
     host: Box<dyn Hosted>,
-    listeners: Vec<(&'a ListenerSpec, UnixOptions)>,
+    listeners: Vec<(&'a ListenerSpec, UnixOptions, UdpOptions)>,
 }
 
 /// Groups the listeners by service and reads their options; the error names the listener.
@@ -66,10 +70,10 @@ fn plan(specs: &[ListenerSpec]) -> Result<Vec<Planned<'_>>, String> {
         let host = (entry.build)(&values)
             .map_err(|error| format!("{}: {}", specs[error.listener], error.error))?;
         let listeners = specs.into_iter().map(|spec| {
-            let options = UnixOptions::from_values(&spec.values);
-            options
-                .map(|options| (spec, options))
-                .map_err(|error| format!("{spec}: {error}"))
+            let unix = UnixOptions::from_values(&spec.values);
+            let udp = UdpOptions::from_values(&spec.values);
+            let both = unix.and_then(|unix| Ok((spec, unix, udp?)));
+            both.map_err(|error| format!("{spec}: {error}"))
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
         planned.push(Planned {
@@ -101,9 +105,11 @@ fn serve(
         grace: args.grace,
         idle_timeout: (!args.idle_timeout.is_zero()).then_some(args.idle_timeout),
         connections_max,
+        descriptors_max: allowed,
         accepts: args.accepts,
+        seed: args.seed,
     };
-    let mut reactor = Reactor::new(settings, stderr.clone())?;
+    let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
     let mut table = String::new();
     for Planned {
         entry,
@@ -111,16 +117,21 @@ fn serve(
         listeners,
     } in plan
     {
-        let service = reactor.add_service(entry.name, host);
-        for (place, (spec, options)) in listeners.into_iter().enumerate() {
+        let service = reactor.add_service(entry, host);
+        for (place, (spec, unix, udp)) in listeners.into_iter().enumerate() {
             prepare_runtime(spec)?;
             // A command line has fewer than 65,536 words.
             let place = u16::try_from(place).unwrap_or(u16::MAX);
-            for endpoint in reactor.listen(service, place, spec, &options)? {
+            let endpoints = match &spec.endpoint {
+                Endpoint::Udp(at) => reactor.listen_datagrams(service, place, (spec, at), udp)?,
+                _ => reactor.listen(service, place, spec, &unix)?,
+            };
+            for endpoint in endpoints {
                 table.push_str(&format!("{} {endpoint}\n", entry.name));
             }
         }
     }
+    reactor.open_console(input::start)?;
     table.push_str("ready\n");
     stdout.write(table.as_bytes());
     stdout.wake();

@@ -15,12 +15,15 @@ use crate::exit::Exit;
 
 /// What every client takes.
 #[derive(Debug, Args)]
-struct Patience {
+pub(super) struct Patience {
     /// How long to wait for the connection, and for the server to take or send what is
     /// outstanding; 0: for ever
     #[arg(long, value_name = "D", default_value = "30s", value_parser = parse_duration)]
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
+
+/// The default of `--timeout`.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Send a message to the slot and print what it holds when its delay is over
 #[derive(Debug, Args)]
@@ -60,21 +63,30 @@ pub struct Sum {
     patience: Patience,
 }
 
-/// Send standard input and print what comes back
+/// Send a message to the operator and print the answer
 ///
-/// Ends when all of it is back; a server that ends before is a failure.
+/// A person may take long: --timeout is how long they have.
 #[derive(Debug, Args)]
-#[command(after_long_help = ENDS)]
-pub struct Echo {
+#[command(
+    allow_missing_positional = true,
+    after_long_help = ENDS,
+    override_usage = "switchboard talk [OPTIONS] [ENDPOINT] MESSAGE"
+)]
+pub struct Talk {
     /// The server: tcp://HOST:PORT, unix:PATH or unix:@NAME
-    #[arg(default_value = "tcp://127.0.0.1:8888")]
+    #[arg(default_value = "tcp://127.0.0.1:12345")]
     endpoint: Endpoint,
+
+    /// One line, without its newline; how long it may be is for the server to say
+    #[arg(required = true)]
+    message: OsString,
 
     #[command(flatten)]
     patience: Patience,
 }
 
-const ENDS: &str = "\
+/// How every client ends.
+pub(super) const ENDS: &str = "\
 Ctrl-C ends it at once, with the status that the shell gives to SIGINT (130).
 Exit status: 0 done; 1 no connection, or it was lost; 2 usage; 3 the server said no.";
 
@@ -103,16 +115,17 @@ impl Write {
     }
 }
 
+impl Talk {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let message = self.message.as_bytes();
+        client::talk(&self.endpoint, message, self.patience.timeout)
+    }
+}
+
 impl Sum {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (endpoint, integers) = endpoint_and_integers(self.words)?;
         client::sum(&endpoint, &integers, self.patience.timeout)
-    }
-}
-
-impl Echo {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        client::echo(&self.endpoint, self.patience.timeout)
     }
 }
 
@@ -186,11 +199,12 @@ mod tests {
         };
         assert_eq!(write.endpoint, board("slot"));
         assert_eq!(write.message, "tcp://h:1");
-        assert_eq!(write.patience.timeout, Duration::from_secs(30));
-        let Command::Echo(echo) = command(&["echo"]) else {
-            panic!("no echo")
+        assert_eq!(write.patience.timeout, TIMEOUT);
+        let Command::Talk(talk) = command(&["talk", "hi"]) else {
+            panic!("no talk")
         };
-        assert_eq!(echo.endpoint, board("echo"));
+        assert_eq!(talk.endpoint.to_string(), "tcp://127.0.0.1:12345");
+        assert_eq!(talk.message, "hi");
         assert_eq!(sum(&["sum"]), Ok((board("sum"), vec![])));
     }
 

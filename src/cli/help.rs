@@ -23,8 +23,8 @@ pub fn pages_asked_for(arguments: &[OsString]) -> Option<String> {
     (!pages.is_empty()).then(|| pages.join("\n"))
 }
 
-/// What `serve --help` says about every service, the options of Unix listeners and the default
-/// board.
+/// What `serve --help` says about every service, the options of Unix and UDP listeners and the
+/// default board.
 pub fn services() -> String {
     let mut text = "Services:\n\n".to_owned();
     for entry in services::ALL {
@@ -33,6 +33,8 @@ pub fn services() -> String {
     }
     text.push_str("Options of every listener on a Unix socket:\n\n");
     push_options(&mut text, "  ", options::UNIX);
+    text.push_str("\nOptions of every listener on a UDP socket:\n\n");
+    push_options(&mut text, "  ", options::UDP);
     text.push_str("\nThe default board:\n\n");
     for entry in services::ALL {
         for endpoint in entry.board {
@@ -105,7 +107,7 @@ mod tests {
                 assert!(text.contains(&format!("  {}={endpoint}\n", entry.name)));
             }
         }
-        for opt in options::UNIX {
+        for opt in options::UNIX.iter().chain(options::UDP) {
             assert!(text.contains(&format!("  {}=\n", opt.key)));
         }
         for line in text.lines() {

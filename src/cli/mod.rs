@@ -15,6 +15,8 @@ use crate::exit::Exit;
 use crate::wire::Readable;
 
 mod clients;
+mod echo;
+mod guess;
 mod help;
 mod serve;
 
@@ -33,7 +35,9 @@ enum Command {
     Serve(serve::Flags),
     Write(clients::Write),
     Sum(clients::Sum),
-    Echo(clients::Echo),
+    Echo(echo::Echo),
+    Guess(guess::Guess),
+    Talk(clients::Talk),
 }
 
 /// Reads the command line of this process, does what it asks for, and says how it ended.
@@ -51,6 +55,8 @@ pub fn run() -> Exit {
         Ok(Command::Write(write)) => clients::finish(write.run()),
         Ok(Command::Sum(sum)) => clients::finish(sum.run()),
         Ok(Command::Echo(echo)) => clients::finish(echo.run()),
+        Ok(Command::Guess(guess)) => clients::finish(guess.run()),
+        Ok(Command::Talk(talk)) => clients::finish(talk.run()),
         // Of this error alone clap doesn't say which argument it is about.
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
             let word = foreign.unwrap_or_default();

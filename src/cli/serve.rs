@@ -16,6 +16,7 @@ use crate::config::endpoint::{Endpoint, ListenerSpec};
 use crate::config::limits::LISTENER_PATH_BYTES_MAX;
 use crate::config::options::{self, OptionError, parse_duration};
 use crate::exit::{Exit, words};
+use crate::service::Entry;
 use crate::services;
 
 /// What the server is asked to do; every listener names a service that exists and options that
@@ -34,6 +35,8 @@ pub struct ServeArgs {
     pub idle_timeout: Duration,
     /// Where services keep what must survive a restart, if it was given; it exists and is usable.
     pub data: Option<PathBuf>,
+    /// Where the random numbers of services begin, if that was given.
+    pub seed: Option<u64>,
 }
 
 /// Serve the listeners given, or the default board
@@ -49,9 +52,10 @@ pub struct ServeArgs {
 pub struct Flags {
     /// What to serve and where: SERVICE=ENDPOINT[?KEY=VALUE[&KEY=VALUE]...]
     ///
-    /// ENDPOINT is tcp://HOST:PORT (port 0: any free one), unix:PATH or unix:@NAME (the abstract
-    /// namespace). Listeners of the same service share its state. In a VALUE, %XX stands for the
-    /// byte with that hexadecimal number. Example: 'slot=tcp://0.0.0.0:1050?delay=500ms'
+    /// ENDPOINT is tcp://HOST:PORT (port 0: any free one), unix:PATH, unix:@NAME (the abstract
+    /// namespace), or udp://HOST:PORT where the service takes datagrams. Listeners of the same
+    /// service share its state. In a VALUE, %XX stands for the byte with that hexadecimal number.
+    /// Example: 'slot=tcp://0.0.0.0:1050?delay=500ms'
     #[arg(value_name = "LISTENER")]
     listeners: Vec<ListenerSpec>,
 
@@ -77,6 +81,10 @@ pub struct Flags {
     /// None of the services so far keeps anything.
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     data: Option<PathBuf>,
+
+    /// Draw the same random numbers at each start: games can be played again [default: new ones]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// Checks the flags, and serves.
@@ -111,6 +119,7 @@ impl Flags {
                 .map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
             idle_timeout: self.idle_timeout,
             data: self.data,
+            seed: self.seed,
         })
     }
 }
@@ -129,8 +138,16 @@ fn check(spec: &ListenerSpec) -> Result<(), String> {
             "{spec}: there is no service '{unknown}'; there are {known}"
         ));
     };
+    check_entry(spec, entry)
+}
+
+/// Whether that service serves such an endpoint, and knows the options.
+fn check_entry(spec: &ListenerSpec, entry: &Entry) -> Result<(), String> {
     let common = match &spec.endpoint {
-        Endpoint::Udp(_) => return Err(format!("{spec}: {} does not serve datagrams", entry.name)),
+        Endpoint::Udp(_) if entry.datagrams.is_none() => {
+            return Err(format!("{spec}: {} does not serve datagrams", entry.name));
+        }
+        Endpoint::Udp(_) => options::UDP,
         Endpoint::Tcp(_) => &[],
         Endpoint::Unix(_) | Endpoint::Abstract(_) => options::UNIX,
     };
@@ -149,15 +166,21 @@ fn check(spec: &ListenerSpec) -> Result<(), String> {
 
 /// Refuses an option that belongs to another kind of endpoint.
 fn check_place(spec: &ListenerSpec) -> Result<(), OptionError> {
-    let (refused, problem) = match &spec.endpoint {
-        Endpoint::Unix(_) => return Ok(()),
-        Endpoint::Abstract(_) => (&["mode", "group"][..], "needs a socket with a path"),
-        Endpoint::Tcp(_) | Endpoint::Udp(_) => {
-            (&["mode", "group", "notify"][..], "is for Unix sockets only")
-        }
+    let unix = ["mode", "group", "notify"];
+    let (unix, problem) = match &spec.endpoint {
+        Endpoint::Unix(_) => (&unix[..0], ""),
+        Endpoint::Abstract(_) => (&unix[..2], "needs a socket with a path"),
+        Endpoint::Tcp(_) | Endpoint::Udp(_) => (&unix[..], "is for Unix sockets only"),
     };
-    let given = refused.iter().find(|key| spec.values.text(key).is_some());
-    given.map_or(Ok(()), |key| Err(OptionError::new(key, problem)))
+    let given = |key: &&&str| spec.values.text(key).is_some();
+    if let Some(key) = unix.iter().find(given) {
+        return Err(OptionError::new(key, problem));
+    }
+    match &spec.endpoint {
+        Endpoint::Udp(_) => Ok(()),
+        _ if spec.values.text("rate").is_none() => Ok(()),
+        _ => Err(OptionError::new("rate", "is for UDP sockets only")),
+    }
 }
 
 /// Makes the directory and what is missing above it, with mode 0700; one that is there is left as
@@ -171,4 +194,40 @@ fn make_data_directory(path: &Path) -> io::Result<()> {
     })?;
     access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Datagrams;
+
+    #[test]
+    fn a_service_that_takes_datagrams_has_udp_listeners_with_their_options() {
+        let echo = services::find("echo").unwrap();
+        let entry = Entry {
+            datagrams: Some(Datagrams::OneShot),
+            ..*echo
+        };
+        let checked = |text: &str| check_entry(&text.parse().unwrap(), &entry);
+        assert_eq!(checked("echo=udp://127.0.0.1:0"), Ok(()));
+        assert_eq!(checked("echo=udp://127.0.0.1:0?rate=0"), Ok(()));
+        for (wrong, part) in [
+            ("echo=udp://h:1?mode=0600", "option mode: is for Unix"),
+            (
+                "echo=udp://h:1?x=1",
+                "option x: is unknown; this listener takes rate",
+            ),
+            (
+                "echo=tcp://h:1?rate=1",
+                "option rate: is for UDP sockets only",
+            ),
+            (
+                "echo=unix:@h?rate=1",
+                "option rate: is for UDP sockets only",
+            ),
+        ] {
+            let error = checked(wrong).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

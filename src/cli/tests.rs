@@ -36,8 +36,8 @@ fn without_listeners_the_default_board_is_served() {
     assert_eq!(args.grace, crate::config::limits::GRACE);
     assert_eq!(args.idle_timeout, crate::config::limits::IDLE_TIMEOUT);
     assert_eq!(
-        (args.accepts, args.max_connections, args.data),
-        (None, None, None)
+        (args.accepts, args.max_connections, args.data, args.seed),
+        (None, None, None, None)
     );
 }
 
@@ -52,6 +52,7 @@ fn flags_and_listeners_mix() {
         "--max-connections=9",
         "--idle-timeout=0",
         "--data=/d",
+        "--seed=18446744073709551615",
         "echo=unix:@e?notify=usr1",
     ])
     .unwrap();
@@ -69,6 +70,7 @@ fn flags_and_listeners_mix() {
     assert_eq!(args.max_connections, Some(9));
     assert_eq!(args.idle_timeout, Duration::ZERO);
     assert_eq!(args.data, Some(PathBuf::from("/d")));
+    assert_eq!(args.seed, Some(u64::MAX));
 }
 
 /// An argument, how the error names it, and what it says.
@@ -125,6 +127,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("--grace=5", "--grace", "is no duration"),
     ("--idle-timeout=-1s", "--idle-timeout", "is no duration"),
     ("--data=", "--data", "a value is required"),
+    ("--seed=-1", "--seed", "invalid digit"),
     ("--config=x", "--config", "unexpected argument"),
 ];
 

@@ -1,8 +1,8 @@
-//! From an endpoint to a connected, non-blocking stream, within a timeout.
+//! From an endpoint to a connected, non-blocking socket, within a timeout.
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -17,44 +17,55 @@ use super::{Failure, written};
 use crate::config::endpoint::{Endpoint, Host, HostPort};
 use crate::exit::words;
 
-/// A connected server: its stream, and what is needed to speak about it.
+/// A connected server: its socket, and what is needed to speak about it.
 #[derive(Debug)]
 pub struct Server {
     endpoint: Endpoint,
     timeout: Duration,
     socket: OwnedFd,
+    /// Addresses of a name that were not tried yet. Of a stream there are none: it was answered.
+    untried: Vec<SocketAddr>,
 }
 
 impl Server {
-    /// Connects to `endpoint` within `timeout` (zero: without end). A name is resolved, and each
-    /// of its addresses is tried for its share of the time that is left.
+    /// Connects a stream to `endpoint` within `timeout` (zero: without end). A name is resolved,
+    /// and each of its addresses is tried for its share of the time that is left.
     ///
     /// A `udp://` endpoint is a usage failure; all else that goes wrong is a lost connection.
     pub fn dial(endpoint: &Endpoint, timeout: Duration) -> Result<Self, Failure> {
+        match endpoint {
+            Endpoint::Udp(_) => Err(Failure::Usage(format!(
+                "{endpoint}: this command speaks over a stream; give a tcp:// or unix: endpoint"
+            ))),
+            _ => Self::dial_any(endpoint, timeout),
+        }
+    }
+
+    /// The same, and for a `udp://` endpoint a socket that speaks with its first address only.
+    ///
+    /// Whether anybody is there shows with the first datagram: see [`Server::dial_next`].
+    pub fn dial_any(endpoint: &Endpoint, timeout: Duration) -> Result<Self, Failure> {
         let patience = Patience::new(timeout);
         let connected = match endpoint {
-            Endpoint::Tcp(at) => tcp(at, patience),
+            Endpoint::Tcp(at) => tcp(at, patience).map(|socket| (socket, Vec::new())),
+            Endpoint::Udp(at) => udp(at, patience),
             Endpoint::Unix(path) => SocketAddrUnix::new(path.as_path())
                 .map_err(io::Error::from)
                 .and_then(|address| unix(&address, timeout)),
             Endpoint::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())
                 .map_err(io::Error::from)
                 .and_then(|address| unix(&address, timeout)),
-            Endpoint::Udp(_) => {
-                return Err(Failure::Usage(format!(
-                    "{endpoint}: this command speaks over a stream; give a tcp:// or unix: endpoint"
-                )));
-            }
         };
-        let ready = connected.and_then(|socket| {
+        let ready = connected.and_then(|(socket, untried)| {
             rustix::io::ioctl_fionbio(&socket, true)?;
-            Ok(socket)
+            Ok((socket, untried))
         });
         match ready {
-            Ok(socket) => Ok(Self {
+            Ok((socket, untried)) => Ok(Self {
                 endpoint: endpoint.clone(),
                 timeout,
                 socket,
+                untried,
             }),
             Err(error) => {
                 let why = match is_ours(&error) {
@@ -64,6 +75,32 @@ impl Server {
                 Err(Failure::Lost(format!("{endpoint}: {why}")))
             }
         }
+    }
+
+    /// Goes on to the next address of a name, for datagrams that the last one refused; false where
+    /// there is none.
+    pub fn dial_next(&mut self) -> bool {
+        while let Some(address) = self.untried.pop() {
+            let next = connect_udp(address).and_then(|socket| {
+                rustix::io::ioctl_fionbio(&socket, true)?;
+                Ok(socket)
+            });
+            if let Ok(socket) = next {
+                self.socket = socket;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether it is spoken to in datagrams.
+    pub fn is_datagram(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Udp(_))
+    }
+
+    /// As it was written.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// How long it may take to take or send something; zero is without end.
@@ -101,12 +138,41 @@ fn is_ours(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
-fn tcp(at: &HostPort, patience: Patience) -> io::Result<OwnedFd> {
-    let addresses = match &at.host {
-        Host::V4(address) => vec![SocketAddr::from((*address, at.port))],
-        Host::V6(address) => vec![SocketAddr::from((*address, at.port))],
-        Host::Name(name) => resolve(name, at.port, patience)?,
+fn addresses(at: &HostPort, patience: Patience) -> io::Result<Vec<SocketAddr>> {
+    match &at.host {
+        Host::V4(address) => Ok(vec![SocketAddr::from((*address, at.port))]),
+        Host::V6(address) => Ok(vec![SocketAddr::from((*address, at.port))]),
+        Host::Name(name) => resolve(name, at.port, patience),
+    }
+}
+
+/// A socket, and the addresses that were not tried, the next one last.
+fn udp(at: &HostPort, patience: Patience) -> io::Result<(OwnedFd, Vec<SocketAddr>)> {
+    let mut untried = addresses(at, patience)?;
+    untried.reverse();
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    while let Some(address) = untried.pop() {
+        match connect_udp(address) {
+            Ok(socket) => return Ok((socket, untried)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// A connected socket takes datagrams from that address only, and hears that it refused one.
+fn connect_udp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(address)?;
+    Ok(socket.into())
+}
+
+fn tcp(at: &HostPort, patience: Patience) -> io::Result<OwnedFd> {
+    let addresses = addresses(at, patience)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (tried, address) in addresses.iter().enumerate() {
         let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
@@ -154,7 +220,7 @@ fn resolve(name: &str, port: u16, patience: Patience) -> io::Result<Vec<SocketAd
 }
 
 /// A full backlog blocks this connect; the timeout of sending bounds it (unix(7)).
-fn unix(address: &SocketAddrUnix, timeout: Duration) -> io::Result<OwnedFd> {
+fn unix(address: &SocketAddrUnix, timeout: Duration) -> io::Result<(OwnedFd, Vec<SocketAddr>)> {
     let socket = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -166,7 +232,7 @@ fn unix(address: &SocketAddrUnix, timeout: Duration) -> io::Result<OwnedFd> {
     }
     loop {
         match rustix::net::connect(&socket, address) {
-            Ok(()) => return Ok(socket),
+            Ok(()) => return Ok((socket, Vec::new())),
             // Stopped and continued by job control.
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Err(timed_out()),

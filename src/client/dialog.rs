@@ -28,6 +28,11 @@ pub trait Rules {
     /// The server has sent bytes: puts what is to be printed at once behind `print`.
     fn heard(&mut self, bytes: &[u8], print: &mut Vec<u8>);
 
+    /// After [`Rules::heard`]: puts what the server is to get next behind `send`.
+    fn goes_on(&mut self, send: &mut Vec<u8>) {
+        let _ = send;
+    }
+
     /// Whether the server is due to send something even if nothing more is typed.
     fn is_owed(&self) -> bool;
 
@@ -218,6 +223,7 @@ impl<R: Rules> Dialog<'_, R> {
                 self.patience.renew();
                 self.rules
                     .heard(&self.buffer[..count], &mut self.print.bytes);
+                self.rules.goes_on(&mut self.send.bytes);
                 None
             }
             Err(Errno::AGAIN | Errno::INTR) => None,
@@ -270,24 +276,28 @@ impl<R: Rules> Dialog<'_, R> {
 
 /// Bytes on their way to a side that takes them piece by piece.
 #[derive(Debug, Default)]
-struct Pending {
-    bytes: Vec<u8>,
+pub struct Pending {
+    /// With those that were taken, at the front, until all are.
+    pub bytes: Vec<u8>,
     start: usize,
 }
 
 impl Pending {
-    fn rest(&self) -> &[u8] {
+    /// What was not taken yet.
+    pub fn rest(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether all was taken.
+    pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
-    fn take(&mut self, count: usize) {
+    /// So many more were taken.
+    pub fn take(&mut self, count: usize) {
         self.start += count;
-        if self.is_empty() {
-            self.bytes.clear();
+        if self.is_empty() || self.start >= READ_BYTES {
+            self.bytes.drain(..self.start);
             self.start = 0;
         }
     }

@@ -1,8 +1,15 @@
 //! `echo`: standard input to the server, and what comes back to standard output.
 
+use std::io;
 use std::time::Duration;
 
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+
+use super::datagram;
 use super::dialog::{self, End, Keyboard, Rules};
+use super::output;
+use super::ping::Ping;
 use super::{Failure, Server};
 use crate::config::endpoint::Endpoint;
 use crate::exit::words;
@@ -11,7 +18,13 @@ use crate::exit::words;
 ///
 /// The bytes pass as they are, also to a terminal. [`Failure::Lost`] where the server ended before
 /// that; a standard output that nobody reads any more is success.
+///
+/// Over datagrams each read of standard input is one datagram, and the next is read when it is
+/// back.
 pub fn echo(endpoint: &Endpoint, timeout: Duration) -> Result<(), Failure> {
+    if matches!(endpoint, Endpoint::Udp(_)) {
+        return echo_datagrams(endpoint, timeout);
+    }
     let server = &Server::dial(endpoint, timeout)?;
     let mut copy = Copy::default();
     match dialog::run(server, Keyboard::Read, Vec::new(), &mut copy)? {
@@ -24,6 +37,37 @@ pub fn echo(endpoint: &Endpoint, timeout: Duration) -> Result<(), Failure> {
             )))
         }
         End::Server(None) => Err(server.lost("the server ended the connection")),
+    }
+}
+
+/// Whether standard input is a pipe, a file or a socket: something that was put there to be sent.
+pub fn input_is_piped() -> bool {
+    let kind = fstat(io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(
+        kind,
+        Ok(FileType::Fifo | FileType::RegularFile | FileType::Socket)
+    )
+}
+
+fn echo_datagrams(endpoint: &Endpoint, timeout: Duration) -> Result<(), Failure> {
+    let mut server = Server::dial_any(endpoint, timeout)?;
+    let mut input = vec![0; Ping::SIZE_MAX];
+    loop {
+        let count = match rustix::io::read(io::stdin(), &mut input[..]) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(Errno::INTR) => continue,
+            Err(errno) => {
+                let why = words(&errno.into());
+                return Err(Failure::Lost(format!("standard input: {why}")));
+            }
+        };
+        let sent = &input[..count];
+        // What is not the same is late, forged or broken: the answer may still come.
+        datagram::ask(&mut server, sent, 1, |heard| heard == sent)?;
+        if !output::write_while_read(sent)? {
+            return Ok(());
+        }
     }
 }
 

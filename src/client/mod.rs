@@ -2,23 +2,32 @@
 //!
 //! A client watches three things: its keyboard (which may be a pipe or a file), its server and its
 //! standard output; either end may finish first. It knows wires and endpoints, and neither the
-//! services nor the reactor. `dial` connects, `dialog` runs the conversation, and each
-//! subcommand is a file of rules for it.
+//! services nor the reactor. `dial` connects, `dialog` runs the conversation over a stream, and
+//! most subcommands are a file of rules for it; `datagram` asks and waits for one answer, and
+//! `ping` has a loop of its own.
 
 use std::fmt;
 use std::time::Duration;
 
+mod datagram;
 mod dial;
 mod dialog;
 mod echo;
+mod guess;
+mod interrupt;
 mod output;
 mod patience;
+mod ping;
 mod sum;
+mod talk;
 mod write;
 
 use dial::Server;
-pub use echo::echo;
+pub use echo::{echo, input_is_piped};
+pub use guess::guess;
+pub use ping::{Ping, ping};
 pub use sum::sum;
+pub use talk::talk;
 pub use write::write;
 
 /// Why a client did not do its job; the texts are for a person and hold no control characters

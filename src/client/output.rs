@@ -33,7 +33,12 @@ pub fn write_some(bytes: &[u8]) -> Result<Written, Failure> {
 }
 
 /// Writes all of `bytes`, however long it takes; a reader that has left is success.
-pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
+pub fn write_all(bytes: &[u8]) -> Result<(), Failure> {
+    write_while_read(bytes).map(|_| ())
+}
+
+/// The same; false where the reader has left.
+pub fn write_while_read(mut bytes: &[u8]) -> Result<bool, Failure> {
     let stdout = io::stdout();
     while !bytes.is_empty() {
         match poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None) {
@@ -42,23 +47,28 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
         }
         match write_some(bytes)? {
             Written::Taken(taken) => bytes = &bytes[taken..],
-            Written::Closed => return Ok(()),
+            Written::Closed => return Ok(false),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Writes a server's line: as it is into a file or pipe, harmless to a terminal.
 pub fn write_text(line: &[u8]) -> Result<(), Failure> {
+    write_all(&shown(line))
+}
+
+/// What [`write_text`] writes of a line.
+pub fn shown(line: &[u8]) -> Vec<u8> {
     if !io::stdout().is_terminal() {
-        return write_all(line);
+        return line.to_vec();
     }
     let (text, end) = match line.strip_suffix(b"\n") {
         Some(text) => (text, "\n"),
         None => (line, ""),
     };
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    write_all(format!("{}{end}", Readable(text)).as_bytes())
+    format!("{}{end}", Readable(text)).into_bytes()
 }
 
 fn failed(errno: Errno) -> Failure {

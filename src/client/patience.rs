@@ -23,6 +23,17 @@ impl Patience {
         self.since = Instant::now();
     }
 
+    /// That much of it at most.
+    pub fn part(self, timeout: Duration) -> Self {
+        let bounded = !self.timeout.is_zero();
+        let left = self.left().map_or(timeout, |left| left.min(timeout));
+        Self::new(match bounded && left.is_zero() {
+            // Zero would be without end.
+            true => Duration::from_nanos(1),
+            false => left,
+        })
+    }
+
     /// What is left of it; `None` waits without end, zero is its end.
     pub fn left(&self) -> Option<Duration> {
         let bounded = !self.timeout.is_zero();

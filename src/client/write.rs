@@ -21,13 +21,13 @@ pub fn write(endpoint: &Endpoint, message: &[u8], timeout: Duration) -> Result<(
     line.push(b'\n');
     let mut reply = Reply::default();
     let end = dialog::run(server, Keyboard::KeptOpen, line, &mut reply)?;
-    let text = &reply.bytes[..reply.text_len()];
+    let text = reply.text();
     match end {
         End::OutputClosed => Ok(()),
         End::Done if text.starts_with(ERROR) => Err(Failure::Refused(Readable(text).to_string())),
         End::Done if text == BYE => Err(server.lost(Readable(text))),
         End::Done if reply.end.is_none() => Err(server.lost("the reply has no end")),
-        End::Done => output::write_text(&reply.bytes[..reply.shown_len()]),
+        End::Done => output::write_text(reply.shown()),
         End::Server(Some(error)) => Err(server.lost(words(&error))),
         End::Server(None) if reply.bytes.is_empty() => {
             Err(server.lost("the server ended the connection without a reply"))
@@ -41,7 +41,7 @@ pub fn write(endpoint: &Endpoint, message: &[u8], timeout: Duration) -> Result<(
 /// A message that would not arrive as it was written is refused here.
 ///
 /// The server's limit is the server's to say: it may be started with another size.
-fn check(message: &[u8]) -> Result<(), Failure> {
+pub(super) fn check(message: &[u8]) -> Result<(), Failure> {
     let problem = match message {
         [] => "the message is empty",
         _ if message.contains(&b'\n') => "the message holds a newline, which would end it",
@@ -53,23 +53,24 @@ fn check(message: &[u8]) -> Result<(), Failure> {
 
 /// What the server has sent; whole when it has a newline, or a NUL as other slots send.
 #[derive(Default)]
-struct Reply {
+pub(super) struct Reply {
     bytes: Vec<u8>,
     end: Option<usize>,
 }
 
 impl Reply {
-    fn text_len(&self) -> usize {
-        let len = self.end.unwrap_or(self.bytes.len());
-        len - usize::from(self.bytes[..len].ends_with(b"\r"))
+    /// Without its end.
+    pub(super) fn text(&self) -> &[u8] {
+        let text = &self.bytes[..self.end.unwrap_or(self.bytes.len())];
+        text.strip_suffix(b"\r").unwrap_or(text)
     }
 
     /// With the newline, if it ends in one, and never with a NUL.
-    fn shown_len(&self) -> usize {
+    pub(super) fn shown(&self) -> &[u8] {
         match self.end {
-            Some(end) if self.bytes[end] == b'\n' => end + 1,
-            Some(end) => end,
-            None => self.bytes.len(),
+            Some(end) if self.bytes[end] == b'\n' => &self.bytes[..=end],
+            Some(end) => &self.bytes[..end],
+            None => &self.bytes,
         }
     }
 }
@@ -128,8 +129,8 @@ mod tests {
                     }
                 }
                 assert!(reply.is_done());
-                assert_eq!(&reply.bytes[..reply.shown_len()], shown);
-                assert_eq!(&reply.bytes[..reply.text_len()], bare);
+                assert_eq!(reply.shown(), shown);
+                assert_eq!(reply.text(), bare);
             }
         }
     }

@@ -31,7 +31,8 @@ pub const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Connections taken from one listener in one turn, so that a storm of connects starves nobody.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
-/// Accept errors in a row, of the kind that concerns one connection only, before the listener rests.
+/// Accept errors in a row, of the kind that concerns one connection only, before the listener rests;
+/// also errors in a row of the call that takes datagrams.
 pub const ACCEPT_ERRORS_IN_A_ROW: u32 = 8;
 
 /// How long a listener rests after accept failed for want of descriptors or memory.
@@ -89,6 +90,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest duration that an option takes: 365 days.
 pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Pieces of mail between sessions that one iteration delivers; the rest waits for the next.
+pub const MAIL_PER_ITERATION: usize = 4096;
+
 /// Turns given in one iteration; with more work than that the poller is asked in between, so that
 /// ten thousand replies that are due together make no iteration of a tenth of a second.
 pub const TURNS_PER_ITERATION: usize = 1024;
@@ -112,6 +116,57 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// Iterations in a row in which deadlines may wait for sockets, after a stall or in a crowd.
 pub const LATE_ITERATIONS_MAX: u32 = 16;
 
+/// The largest datagram: 65,507 bytes over IPv4, a few more over IPv6; the buffer has a round number.
+pub const DATAGRAM_BYTES_MAX: usize = 65_536;
+
+/// Datagrams that one system call takes or sends, and one turn of a UDP socket answers.
+pub const DATAGRAMS_PER_CALL: usize = 64;
+
+/// Bytes of datagrams that one turn should take; the number of datagrams follows their size.
+pub const DATAGRAM_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// What the kernel is asked to keep for a UDP socket, each way. The default (208 KiB) holds some
+/// 250 small datagrams; this holds 64 of the largest. It is cut to `net.core.rmem_max`.
+pub const DATAGRAM_SOCKET_BYTES: usize = 4 * 1024 * 1024;
+
+/// Datagrams that wait for a full socket; later ones are lost and counted.
+pub const DATAGRAMS_WAITING_MAX: usize = 1024;
+
+/// Bytes of those datagrams: two turns of the largest.
+pub const DATAGRAMS_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Datagrams a second from one source that is not a loopback address, unless `rate=` says more.
+pub const DATAGRAM_RATE: u32 = 10_000;
+
+/// The largest `rate=`.
+pub const DATAGRAM_RATE_MAX: u32 = 10_000_000;
+
+/// Sources whose rate one UDP socket keeps in mind (some 2 MiB).
+pub const DATAGRAM_SOURCES_MAX: usize = 65_536;
+
+/// Datagrams a second from all sources together that have no place in that table.
+pub const DATAGRAM_RATE_CROWD: u32 = 100_000;
+
+/// Lost datagrams are warned of at most this often for each socket.
+pub const DATAGRAM_DROPS_SAID: Duration = Duration::from_secs(10);
+
+/// After this many datagrams in a row that are what their source had sent just before, one is
+/// dropped: a loop with a server of another kind ends there, within a second. A client has to send
+/// the same as often, without a pause, to lose one in as many.
+pub const LOOP_RUN: u16 = 10_000;
+
+/// A source that was silent for this long is not in a loop; a slower one harms nobody.
+pub const LOOP_GAP: Duration = Duration::from_millis(500);
+
+/// A flow whose peer is silent for this long is forgotten, whatever its session waits for.
+pub const FLOW_IDLE: Duration = Duration::from_secs(60);
+
+/// Flows in all, some 500 bytes each: addresses are easily forged.
+pub const FLOWS_MAX: usize = 16_384;
+
+/// Flows from one /24 of IPv4 or /64 of IPv6, loopback excepted: no network gets more than a quarter.
+pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
+
 /// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
 pub const OUTPUT_LINES_MAX: usize = 64 * 1024;
 
@@ -120,6 +175,19 @@ pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long the end of the process waits for its last lines to be written.
 pub const OUTPUT_FLUSH: Duration = Duration::from_millis(500);
+
+/// Lines of the operator that wait for the loop; the thread that reads them waits too, then.
+pub const INPUT_LINES_MAX: usize = 256;
+
+/// Bytes of such a line; a terminal itself cuts at 4,095 (termios(3)).
+pub const INPUT_LINE_BYTES_MAX: usize = 4096;
+
+/// In the background of a shell: the time after which the reader looks whether it is in the
+/// foreground again. Nothing tells it: `fg` sends no signal to a job that runs.
+pub const INPUT_BACKGROUND: Duration = Duration::from_secs(1);
+
+/// Lines of the operator that one turn of the console takes.
+pub const CONSOLE_LINES_PER_TURN: usize = 32;
 
 /// Bytes of a line on a text wire, without its LF or CR LF.
 pub const LINE_BYTES_MAX: usize = 4096;
@@ -132,6 +200,63 @@ pub const LISTENER_PATH_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - 4;
 
 /// The largest `size=` of the message slot.
 pub const SLOT_SIZE_MAX: usize = 4 * 1024 * 1024;
+
+/// Clients that wait for the operator at once; a later one is told that it is busy.
+///
+/// No operator answers so many; it bounds what a flood of messages makes the server keep.
+pub const TALK_WAITING_MAX: usize = 1_000;
+
+/// Waiting clients that `list` shows; the rest are counted.
+pub const TALK_SHOWN_MAX: usize = 100;
+
+/// The largest `max=` of the guessing game.
+pub const GUESS_MAX: u64 = 1_000_000_000;
+
+/// The largest `tries=` of the guessing game.
+pub const GUESS_TRIES_MAX: u64 = 1_000;
+
+/// Bytes of a file of `names=`, which is kept in memory.
+pub const NAMES_BYTES_MAX: usize = 1024 * 1024;
+
+/// People in such a file.
+pub const NAMES_MAX: usize = 10_000;
+
+/// Bytes of a hint or a name in such a file.
+pub const NAMES_FIELD_BYTES_MAX: usize = 200;
+
+/// Default of the dialogue programs' `max=`.
+pub const EXEC_RUNNING: u64 = 64;
+
+/// The largest `max=`: each program is a process, and three descriptors of the server.
+pub const EXEC_RUNNING_MAX: u64 = 4096;
+
+/// Clients that wait for their turn with one dialogue program; later ones are told and closed.
+pub const EXEC_WAITING_MAX: usize = 256;
+
+/// Programs that wait to be started; each is a connection that one service let run already.
+pub const SPAWNS_QUEUED_MAX: usize = 4096;
+
+/// Descriptors that a connection takes more once a program has its socket: the process and the
+/// pipe of its standard error.
+pub const PROGRAM_DESCRIPTORS: usize = 2;
+
+/// Bytes of one line of a program's standard error that the log shows; the rest is counted.
+pub const PROGRAM_LINE_BYTES_MAX: usize = 256;
+
+/// Lines of one program's standard error that the log shows in [`PROGRAM_LINES_WINDOW`]; the rest
+/// is read, so that the program never waits, and counted.
+pub const PROGRAM_LINES_MAX: u32 = 20;
+
+/// See [`PROGRAM_LINES_MAX`].
+pub const PROGRAM_LINES_WINDOW: Duration = Duration::from_secs(1);
+
+/// Bytes of a program's standard error that are still read once it has ended: what a pipe holds.
+/// A process that the program left behind may write on and on.
+pub const PROGRAM_LAST_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the end of the server waits for a program that is being started just then, so as not
+/// to leave it behind.
+pub const PROGRAM_STOP: Duration = Duration::from_secs(1);
 
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);

@@ -182,6 +182,13 @@ impl Values {
     }
 }
 
+/// The options of every UDP listener, beside those of its service.
+pub const UDP: &[Opt] = &[Opt {
+    key: "rate",
+    default: "10000, loopback exempt",
+    help: "datagrams a second from each source (an address, or an IPv6 /64); 0 is no limit",
+}];
+
 /// Typed options of one listener of a service.
 pub trait FromValues: Sized {
     /// Reads the service's own keys; those of the listener itself are not its business.

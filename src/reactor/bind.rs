@@ -140,15 +140,12 @@ pub(super) fn bind_all(
                 spec.endpoint.to_string(),
             )])
         }
-        Endpoint::Udp(_) => Err(StartError::new(
-            spec,
-            "this service does not serve datagrams",
-        )),
+        Endpoint::Udp(_) => Err(StartError::new(spec, "this is no stream")),
     }
 }
 
 /// Every address of the host, each once. Names are resolved here, at start, and never in the loop.
-fn resolve(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn resolve(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
     match &at.host {
         Host::V4(address) => Ok(vec![SocketAddr::from((*address, at.port))]),
         Host::V6(address) => Ok(vec![SocketAddr::from((*address, at.port))]),

@@ -16,6 +16,12 @@ impl Clock {
         }
     }
 
+    /// Moves the clock.
+    #[cfg(test)]
+    pub(super) fn skip(&mut self, by: std::time::Duration) {
+        self.began -= by;
+    }
+
     pub(super) fn now(&self) -> Moment {
         Moment::ZERO.after(self.began.elapsed())
     }

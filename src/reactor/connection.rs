@@ -4,16 +4,21 @@
 
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::buffer::Outbound;
 use super::stream::Stream;
-use crate::config::limits::{HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
-use crate::service::{CloseReason, Moment, Peer};
+use crate::config::limits::{FLOW_IDLE, HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
+use crate::service::{Call, CloseReason, Effects, Moment, Peer, SourceId};
 
 /// Where a connection stands on its way from `accept` to `bury`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Its session is open; input goes to it.
     Open,
+    /// A program has its socket, or is being started to have it: the poller does not watch it, and
+    /// its session only waits for the program's end.
+    HandedOver,
     /// Its session has closed; output is left. Input is thrown away, so that a peer that writes
     /// before it reads can't hold itself and us for ever.
     Flushing,
@@ -52,6 +57,10 @@ pub(super) struct Connection {
     pub asks_writable: bool,
     /// Unsent output passed the high-water mark and has not come below the low-water mark.
     pub choked: bool,
+    /// Its service reads its peers.
+    pub reads: bool,
+    /// The program that has, or had, its socket.
+    pub program: Option<Pid>,
     /// Its listener has `notify=usr1`.
     pub notify: bool,
     /// Why it ended; the first reason counts.
@@ -96,6 +105,8 @@ impl Connection {
             input_ended: false,
             asks_writable: false,
             choked: false,
+            reads: true,
+            program: None,
             notify: false,
             reason: None,
             discarded: 0,
@@ -109,6 +120,31 @@ impl Connection {
             bytes_out: 0,
             peer,
         }
+    }
+
+    /// What a callback of this connection's session is told.
+    pub(super) fn call<'a>(
+        &'a self,
+        id: SourceId,
+        now: Moment,
+        operator: bool,
+        effects: &'a mut Effects,
+    ) -> Call<'a> {
+        let (number, peer) = (self.number, &self.peer);
+        Call {
+            id,
+            number,
+            now,
+            peer,
+            datagram: self.is_flow(),
+            operator,
+            effects,
+        }
+    }
+
+    /// Whether its peer speaks in datagrams.
+    pub(super) fn is_flow(&self) -> bool {
+        matches!(self.stream, Stream::Flow(_))
     }
 
     /// Ends the session in order: what is kept is still sent.
@@ -169,10 +205,10 @@ impl Connection {
     /// output are read.
     pub(super) fn wants_read(&self, crowded: bool) -> bool {
         let room = match self.phase {
-            Phase::Open => !(self.choked || crowded && self.outbound.is_some()),
+            Phase::Open => self.reads && !(self.choked || crowded && self.outbound.is_some()),
             Phase::Flushing => self.discarded < LINGER_BYTES_MAX,
             Phase::Lingering => true,
-            Phase::Dead => false,
+            Phase::HandedOver | Phase::Dead => false,
         };
         room && self.readable && !self.input_ended
     }
@@ -185,15 +221,23 @@ impl Connection {
     /// The nearest of the session's deadline, the idle limit and the linger's.
     ///
     /// While a session has a deadline of its own the connection is not idle: somebody is owed
-    /// something. Output that waits must make progress in any case.
+    /// something. Nor is one that is not read: it waits for us. Output that waits must make progress
+    /// in any case. A flow whose peer is silent is forgotten in any case: its address may have been
+    /// forged.
     pub(super) fn next_deadline(&self, idle: Option<Duration>) -> Moment {
+        if self.is_flow() && self.phase == Phase::Open {
+            let idle = idle.map_or(FLOW_IDLE, |idle| idle.min(FLOW_IDLE));
+            return self.deadline.min(self.active_at.after(idle));
+        }
         let idle = idle.map_or(Moment::NEVER, |idle| self.active_at.after(idle));
         match self.phase {
-            Phase::Open if self.deadline.is_some() && self.outbound.is_none() => self.deadline,
+            Phase::Open if (self.deadline.is_some() || !self.reads) && self.outbound.is_none() => {
+                self.deadline
+            }
             Phase::Open => self.deadline.min(idle),
             Phase::Flushing => idle,
             Phase::Lingering => self.deadline,
-            Phase::Dead => Moment::NEVER,
+            Phase::HandedOver | Phase::Dead => Moment::NEVER,
         }
     }
 }

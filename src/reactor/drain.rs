@@ -7,6 +7,7 @@ use log::{debug, info, warn};
 
 use super::connection::Phase;
 use super::peer::signal_usr1;
+use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{CATCH_UP_ITERATIONS, LINGER_DRAINING};
 use crate::service::{CloseReason, Peer};
@@ -77,6 +78,7 @@ impl Reactor {
                     .accepts
                     .is_some_and(|accepts| self.accepted >= accepts);
                 if taken && self.live == 0 {
+                    self.abort_all(CloseReason::Shutdown);
                     info!(target: "switchboard", "the last of --accepts is served: ending");
                     self.state = State::Stopped;
                 }
@@ -94,11 +96,13 @@ impl Reactor {
                 }
             }
             State::Draining { until } => {
-                if self.live > 0 && self.now >= until {
-                    warn!(target: "switchboard", "the grace is over: {} connections cut", self.live);
+                let left = self.live + self.udp.flows.len();
+                if left > 0 && self.now >= until {
+                    warn!(target: "switchboard", "the grace is over: {left} connections cut");
                     self.abort_all(CloseReason::GraceOver);
                 }
-                if self.live == 0 {
+                if self.live + self.udp.flows.len() == 0 {
+                    self.flush_all_datagrams();
                     info!(target: "switchboard", "all connections are closed: ending");
                     self.state = State::Stopped;
                 }
@@ -110,10 +114,12 @@ impl Reactor {
     fn say_goodbye(&mut self) {
         self.close_listeners();
         self.notify_peers();
+        self.ask_programs_to_end();
         let ids: Vec<_> = self.sources.connections().map(|(id, _)| id).collect();
         let soon = self.now.after(LINGER_DRAINING);
         for id in ids {
             self.tell(id);
+            self.deliver_mail();
             let Self {
                 sources, timers, ..
             } = self;
@@ -138,7 +144,10 @@ impl Reactor {
             if pid != 0 && told.contains(&pid) {
                 continue;
             }
-            match signal_usr1(&c.stream) {
+            let Stream::Unix(stream) = &c.stream else {
+                continue;
+            };
+            match signal_usr1(stream) {
                 Ok(()) => told.push(pid),
                 // It has gone, or the kernel has no SO_PEERPIDFD.
                 Err(error) => {

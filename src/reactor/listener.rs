@@ -19,7 +19,7 @@ use crate::config::limits::{
     ACCEPT_ERRORS_IN_A_ROW, ACCEPT_RETRY, ACCEPTS_PER_TURN, DRAIN_EXTRA_CONNECTIONS,
     KEPT_BYTES_MAX, RESUME_PERCENT,
 };
-use crate::service::{Call, CloseReason, Moment, Peer, SourceId};
+use crate::service::{CloseReason, Moment, Peer, SourceId};
 
 /// A listener's socket.
 pub(super) enum Socket {
@@ -56,6 +56,30 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// A listener that nobody has come to yet.
+    pub(super) fn new(
+        socket: Socket,
+        endpoint: String,
+        service: u8,
+        place: u16,
+        notify: bool,
+    ) -> Self {
+        Self {
+            socket,
+            endpoint,
+            service,
+            place,
+            notify,
+            readable: false,
+            queued: false,
+            retry_at: Moment::NEVER,
+            armed: Moment::NEVER,
+            errors: 0,
+            failing: false,
+            accepted: 0,
+        }
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
@@ -204,6 +228,7 @@ impl Reactor {
         self.numbers = self.numbers.wrapping_add(1);
         let mut c = Connection::new(stream, peer, self.numbers, service, self.now);
         c.notify = notify;
+        c.reads = self.services[usize::from(service)].host.reads();
         let id = self.sources.next_id();
         let interest = c.stream.interest(false);
         if let Err(error) = self
@@ -216,14 +241,8 @@ impl Reactor {
             return;
         }
         let served = &mut self.services[usize::from(service)];
-        log_opening(served.name, &c);
-        let call = Call {
-            id,
-            number: c.number,
-            now: self.now,
-            peer: &c.peer,
-            effects: &mut self.effects,
-        };
+        log_opening(served.entry.name, &c);
+        let call = c.call(id, self.now, self.operator, &mut self.effects);
         c.session = served.host.open(place, call);
         self.sources.insert(Source::Connection(c));
         self.live += 1;
@@ -245,11 +264,15 @@ impl Reactor {
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
         let kept_full = self.kept > KEPT_BYTES_MAX;
+        let taken = self.live + self.programs.descriptors();
         if matches!(self.state, State::CatchingUp { .. }) {
             // They only come to be told, and take descriptors of the reserve for that.
-            return self.live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS;
+            return self.live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS
+                && taken < self.settings.descriptors_max + DRAIN_EXTRA_CONNECTIONS;
         }
-        let full = self.live >= self.settings.connections_max || kept_full;
+        let full = self.live >= self.settings.connections_max
+            || taken >= self.settings.descriptors_max
+            || kept_full;
         if full && !self.paused {
             self.paused = true;
             warn!(
@@ -265,9 +288,13 @@ impl Reactor {
     /// what is kept may also be taken: listeners go on once both caps are at 90 %, and those that
     /// rest for want of descriptors try again.
     pub(super) fn resume_listeners(&mut self) {
-        let low = self.settings.connections_max * RESUME_PERCENT / 100;
+        let low = |cap: usize| cap * RESUME_PERCENT / 100;
         let kept_low = KEPT_BYTES_MAX / 100 * RESUME_PERCENT;
-        if self.paused && self.live <= low && self.kept <= kept_low {
+        if self.paused
+            && self.live <= low(self.settings.connections_max)
+            && self.live + self.programs.descriptors() <= low(self.settings.descriptors_max)
+            && self.kept <= kept_low
+        {
             self.paused = false;
             log::info!(target: "switchboard", "accepting again at {} connections", self.live);
         }

@@ -14,12 +14,19 @@
 
 mod bind;
 mod buffer;
+mod children;
 mod clock;
 mod connection;
+mod console;
+mod datagram;
 mod drain;
+mod environment;
 mod hex;
 mod listener;
+mod mail;
+mod mark;
 mod peer;
+mod program_log;
 mod report;
 mod run_queue;
 mod settle;
@@ -27,30 +34,37 @@ mod signals;
 mod socket_path;
 mod sources;
 mod stream;
+mod system;
 mod timers;
 mod turn;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
-use mio::{Events, Interest, Poll};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use mio::{Events, Interest, Poll, Waker};
 
 pub use self::bind::{StartError, UnixOptions};
+use self::children::Programs;
 use self::clock::Clock;
+pub use self::console::StartReading;
+use self::datagram::Udp;
+pub use self::datagram::UdpOptions;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
+pub use self::system::connections_allowed;
 use self::timers::Timers;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    DESCRIPTOR_RESERVE, EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX,
-    SLOW_ITERATION, STALL, TURNS_PER_ITERATION,
+    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
+    STALL, TURNS_PER_ITERATION,
 };
 use crate::output::Output;
-use crate::service::{Effects, Hosted, Moment, SourceId};
+use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
 
 /// What the command line says about the loop.
 #[derive(Debug, Clone)]
@@ -61,8 +75,12 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// The most connections at once.
     pub connections_max: usize,
+    /// What the descriptor limit allows, connections and programs together.
+    pub descriptors_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
+    /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
+    pub seed: Option<u64>,
 }
 
 /// Whether the server runs, or how far its shutdown has come.
@@ -78,9 +96,9 @@ enum State {
     Stopped,
 }
 
-/// A service by the name in the log, with its sessions.
+/// A service as the registry lists it, with its sessions.
 struct Served {
-    name: &'static str,
+    entry: &'static Entry,
     host: Box<dyn Hosted>,
 }
 
@@ -105,7 +123,7 @@ pub struct Reactor {
     state: State,
     /// The shutdown began because the terminal has gone.
     hung_up: bool,
-    /// Connections that are not buried.
+    /// Connections that are not buried; flows are not counted, they take no descriptor.
     live: usize,
     /// Connections taken in all.
     accepted: u64,
@@ -117,25 +135,20 @@ pub struct Reactor {
     dead: Vec<SourceId>,
     /// Listeners do not accept: the cap was reached.
     paused: bool,
+    /// What sessions have sent to others and nobody has delivered yet.
+    mail: VecDeque<(u8, Mail)>,
+    /// What all UDP sockets share.
+    udp: Udp,
+    /// Programs that have a connection's socket.
+    programs: Programs,
+    /// With it threads wake the loop; the poller has room for one (mio's `Waker`).
+    waker: Arc<Waker>,
+    /// Where the operator's lines come from, while they do.
+    console: Option<SourceId>,
+    /// Somebody is at the console.
+    operator: bool,
+    stdout: Output,
     stderr: Output,
-}
-
-/// The connections that the descriptor limit allows, with the limit raised as far as it goes:
-/// the limit less a reserve and one for each of `listeners` and its lock.
-pub fn connections_allowed(listeners: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all: a million connections are reckoned with, which costs address space only.
-    let current = current.unwrap_or(1 << 20).min(1 << 20);
-    let free = usize::try_from(current.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(0);
-    free.saturating_sub(2 * listeners).max(1)
 }
 
 /// Makes a directory of ours with mode 0700, or checks that it is ours and closed to others.
@@ -152,16 +165,23 @@ impl Reactor {
     ///
     /// # Errors
     /// Where the system refuses a poller or the handlers.
-    pub fn new(settings: Settings, stderr: Output) -> Result<Self, StartError> {
+    pub fn new(settings: Settings, stdout: Output, stderr: Output) -> Result<Self, StartError> {
         let fail = |error: io::Error| StartError::io("the poller", &error);
         let poll = Poll::new().map_err(fail)?;
         let mut sources = Sources::with_capacity(settings.connections_max + 64);
+        let seed = match settings.seed {
+            Some(seed) => seed,
+            None => system::unforeseen()
+                .map_err(|error| StartError::io("the system's random numbers", &error))?,
+        };
         let mut signals = signals::install().map_err(fail)?;
         let id = sources.next_id();
         poll.registry()
             .register(&mut signals, token(id), Interest::READABLE)
             .map_err(fail)?;
         sources.insert(Source::Signals(Box::new(signals)));
+        let waker = Waker::new(poll.registry(), token(sources.next_id())).map_err(fail)?;
+        sources.insert(Source::Waker);
         Ok(Self {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_POLL)),
@@ -174,7 +194,10 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::default(),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
-            effects: Effects::default(),
+            effects: Effects {
+                random: Random::seeded(seed),
+                ..Effects::default()
+            },
             settings,
             state: State::Running,
             hung_up: false,
@@ -184,13 +207,20 @@ impl Reactor {
             kept: 0,
             dead: Vec::new(),
             paused: false,
+            mail: VecDeque::new(),
+            udp: Udp::default(),
+            programs: Programs::new(),
+            waker: Arc::new(waker),
+            console: None,
+            operator: false,
+            stdout,
             stderr,
         })
     }
 
     /// Adds a service; returns its key for [`Reactor::listen`].
-    pub fn add_service(&mut self, name: &'static str, host: Box<dyn Hosted>) -> u8 {
-        self.services.push(Served { name, host });
+    pub fn add_service(&mut self, entry: &'static Entry, host: Box<dyn Hosted>) -> u8 {
+        self.services.push(Served { entry, host });
         // There are as many services as lines in the registry, a dozen.
         u8::try_from(self.services.len() - 1).unwrap_or(u8::MAX)
     }
@@ -210,20 +240,8 @@ impl Reactor {
         let mut endpoints = Vec::new();
         for (socket, endpoint) in bind::bind_all(spec, options)? {
             let id = self.sources.next_id();
-            let mut listener = Listener {
-                socket,
-                endpoint: endpoint.clone(),
-                service,
-                place,
-                notify: options.notify,
-                readable: false,
-                queued: false,
-                retry_at: Moment::NEVER,
-                armed: Moment::NEVER,
-                errors: 0,
-                failing: false,
-                accepted: 0,
-            };
+            let mut listener =
+                Listener::new(socket, endpoint.clone(), service, place, options.notify);
             listener
                 .register(self.poll.registry(), token(id))
                 .map_err(|error| StartError::io(spec, &error))?;
@@ -240,11 +258,12 @@ impl Reactor {
     /// Where the poller itself fails; nothing a client does can cause that.
     pub fn run(&mut self) -> Result<(), StartError> {
         self.effects.notes_wanted = log::log_enabled!(target: "switchboard", log::Level::Info);
-        while self.state != State::Stopped {
-            self.iterate()
-                .map_err(|error| StartError::io("the poller", &error))?;
+        let mut result = Ok(());
+        while self.state != State::Stopped && result.is_ok() {
+            result = self.iterate();
         }
-        Ok(())
+        self.kill_programs();
+        result.map_err(|error| StartError::io("the poller", &error))
     }
 
     fn iterate(&mut self) -> io::Result<()> {
@@ -254,6 +273,7 @@ impl Reactor {
             .take()
             .unwrap_or_else(|| Events::with_capacity(EVENTS_PER_POLL));
         // Before the sleep, so that no line waits for the next event, not even one of the start.
+        self.stdout.wake();
         self.stderr.wake();
         let asleep = self.clock.now();
         let timeout = self.timeout(asleep);
@@ -287,6 +307,7 @@ impl Reactor {
                 self.turn(id);
             }
         }
+        self.deliver_mail();
         self.bury();
         if self.paused {
             self.resume_listeners();
@@ -301,7 +322,10 @@ impl Reactor {
 
     /// How long the poll may sleep; `None` until an event comes.
     fn timeout(&self, now: Moment) -> Option<Duration> {
-        if !self.run_queue.is_empty() || matches!(self.state, State::CatchingUp { .. }) {
+        if !self.run_queue.is_empty()
+            || !self.mail.is_empty()
+            || matches!(self.state, State::CatchingUp { .. })
+        {
             return Some(Duration::ZERO);
         }
         let mut next = self.timers.next().unwrap_or(Moment::NEVER);
@@ -309,87 +333,5 @@ impl Reactor {
             next = next.min(until);
         }
         next.is_some().then(|| next.since(now))
-    }
-
-    /// Marks what an event says and queues its source. Flags are hints: the turn finds the truth.
-    fn mark(&mut self, event: &mio::event::Event) {
-        let id = sources::id(event.token());
-        let Self {
-            sources,
-            run_queue,
-            paused,
-            ..
-        } = self;
-        match sources.get_mut(id) {
-            // It was buried after the poller had noted the event.
-            None => {}
-            Some(Source::Signals(_)) => run_queue.push(id, &mut false),
-            Some(Source::Listener(listener)) => {
-                listener.readable = true;
-                if !*paused {
-                    run_queue.push(id, &mut listener.queued);
-                }
-            }
-            Some(Source::Connection(c)) => {
-                if event.is_readable()
-                    || event.is_read_closed()
-                    || event.is_error()
-                    || event.is_priority()
-                {
-                    c.readable = true;
-                }
-                if event.is_read_closed() || event.is_error() || event.is_priority() {
-                    c.exhaust = true;
-                }
-                if event.is_writable() || event.is_write_closed() || event.is_error() {
-                    c.writable = true;
-                }
-                run_queue.push(id, &mut c.queued);
-            }
-        }
-    }
-
-    /// Queues every source whose deadline has come; an entry that came too early is armed again.
-    fn mark_due(&mut self) {
-        let idle = self.settings.idle_timeout;
-        let Self {
-            sources,
-            run_queue,
-            timers,
-            now,
-            ..
-        } = self;
-        while let Some((moment, id)) = timers.pop_due(*now) {
-            match sources.get_mut(id) {
-                None | Some(Source::Signals(_)) => {}
-                Some(Source::Listener(listener)) if listener.armed == moment => {
-                    listener.armed = Moment::NEVER;
-                    listener.retry_at = Moment::NEVER;
-                    run_queue.push(id, &mut listener.queued);
-                }
-                Some(Source::Connection(c)) if c.armed == moment => {
-                    c.armed = Moment::NEVER;
-                    let deadline = c.next_deadline(idle);
-                    if deadline <= *now {
-                        run_queue.push(id, &mut c.queued);
-                    } else {
-                        timers.arm(id, deadline, &mut c.armed);
-                    }
-                }
-                // Outdated.
-                Some(Source::Listener(_) | Source::Connection(_)) => {}
-            }
-        }
-    }
-}
-
-impl Source {
-    /// What the timer heap holds for this source.
-    fn armed(&self) -> Moment {
-        match self {
-            Self::Signals(_) => Moment::NEVER,
-            Self::Listener(listener) => listener.armed,
-            Self::Connection(c) => c.armed,
-        }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::io::{self, Write as _};
 
-use log::{debug, info, log_enabled, trace};
+use log::{debug, info, log, log_enabled, trace};
 use mio::Registry;
 
 use super::Reactor;
@@ -15,12 +15,14 @@ use super::buffer::Outbound;
 use super::connection::{Connection, NO_SESSION, Phase};
 use super::hex::Dump;
 use super::sources::token;
+use super::stream::Stream;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
 use crate::service::{CloseReason, DeadlineChange, Ending, SourceId};
 
 impl Reactor {
     /// Applies what the last callback asked for.
     pub(super) fn settle(&mut self, id: SourceId) {
+        self.settle_flow(id);
         let Self {
             sources,
             effects,
@@ -30,7 +32,7 @@ impl Reactor {
             ..
         } = self;
         if let Some(c) = sources.connection(id) {
-            let name = services[usize::from(c.service)].name;
+            let name = services[usize::from(c.service)].entry.name;
             for note in &effects.notes {
                 info!(target: "switchboard", "{name} #{} {}: {note}", c.number, c.peer);
             }
@@ -50,30 +52,31 @@ impl Reactor {
                 None => {}
             }
         }
-        effects.clear();
+        let program = effects.program.take();
+        self.post(id);
+        if let Some(program) = program {
+            self.hand_over(id, &program);
+        }
     }
 
     /// Ends a turn of the connection; `kept_before` is what it kept when the turn began.
     pub(super) fn conclude(&mut self, id: SourceId, kept_before: usize) {
+        self.give_back(id);
         let draining = self.is_draining();
         let idle = self.settings.idle_timeout;
         let Self {
             sources,
-            services,
             now,
             run_queue,
             timers,
             dead,
             kept,
+            udp,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open && c.session != NO_SESSION {
-            let session = std::mem::replace(&mut c.session, NO_SESSION);
-            services[usize::from(c.service)].host.closed(session);
-        }
         if c.phase == Phase::Flushing && c.outbound.is_none() {
             // Whoever has read the end of the peer's stream has left nothing unread behind.
             if c.input_ended {
@@ -87,6 +90,9 @@ impl Reactor {
         }
         *kept = kept.saturating_sub(kept_before).saturating_add(c.kept());
         if c.phase == Phase::Dead {
+            if let Stream::Flow(number) = c.stream {
+                udp.flows.retire(number);
+            }
             dead.push(id);
             return;
         }
@@ -96,6 +102,27 @@ impl Reactor {
         }
         let deadline = c.next_deadline(idle);
         timers.arm(id, deadline, &mut c.armed);
+    }
+
+    /// Gives the session back to its service once the connection is no longer open.
+    fn give_back(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            services,
+            effects,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        if !matches!(c.phase, Phase::Open | Phase::HandedOver) && c.session != NO_SESSION {
+            let session = std::mem::replace(&mut c.session, NO_SESSION);
+            services[usize::from(c.service)]
+                .host
+                .closed(session, *now, effects);
+            self.post(id);
+        }
     }
 
     /// The only place that frees a connection: after the turns, so that no event of it can meet
@@ -108,9 +135,16 @@ impl Reactor {
                 continue;
             };
             self.kept = self.kept.saturating_sub(c.kept());
-            self.live -= 1;
+            match c.stream {
+                Stream::Flow(number) => self.udp.flows.remove(number),
+                Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
+            }
             // Dropping the socket ends its registration too; a failure here changes nothing.
             let _ = self.poll.registry().deregister(&mut c.stream);
+            if c.program.is_some() {
+                // Whatever the program has left behind may hold the socket open for ever.
+                let _ = c.stream.shutdown();
+            }
             self.log_end(&c);
             buried = true;
         }
@@ -118,7 +152,7 @@ impl Reactor {
         if buried {
             self.resume_listeners();
         }
-        let live = self.live;
+        let live = self.live + self.udp.flows.len();
         let Self {
             timers, sources, ..
         } = self;
@@ -129,13 +163,27 @@ impl Reactor {
 
     fn log_end(&self, c: &Connection) {
         let Some(reason) = c.reason else { return };
-        info!(
+        let name = self.services[usize::from(c.service)].entry.name;
+        let lasted = self.now.since(c.opened_at).as_secs_f64();
+        if c.program.is_some() {
+            info!(
+                target: "switchboard",
+                "{name} #{} {}: closed after {lasted:.3} s, bytes not counted: {reason}",
+                c.number, c.peer,
+            );
+            return;
+        }
+        // Whoever forges sources could fill the log with flows that gave way.
+        let level = match reason {
+            CloseReason::Crowded => log::Level::Debug,
+            _ => log::Level::Info,
+        };
+        log!(
             target: "switchboard",
-            "{} #{} {}: closed after {:.3} s, {} bytes in, {} bytes out: {reason}",
-            self.services[usize::from(c.service)].name,
+            level,
+            "{name} #{} {}: closed after {lasted:.3} s, {} bytes in, {} bytes out: {reason}",
             c.number,
             c.peer,
-            self.now.since(c.opened_at).as_secs_f64(),
             c.bytes_in,
             c.bytes_out,
         );

@@ -3,16 +3,44 @@
 use mio::Token;
 use slab::Slab;
 
+use super::children::RunningProgram;
 use super::connection::Connection;
+use super::console::Console;
+use super::datagram::DatagramSocket;
 use super::listener::Listener;
+use super::program_log::ProgramLog;
 use super::signals::Signals;
-use crate::service::SourceId;
+use crate::service::{Moment, SourceId};
 
 /// One thing that the poller reports. The rare kinds are boxed so that they don't widen the slot.
 pub(super) enum Source {
     Signals(Box<Signals>),
+    Console(Box<Console>),
+    /// A thread has finished something.
+    Waker,
     Listener(Box<Listener>),
+    Datagram(Box<DatagramSocket>),
     Connection(Connection),
+    /// A program that has a connection's socket.
+    Program(Box<RunningProgram>),
+    /// The standard error of such a program.
+    ProgramLog(Box<ProgramLog>),
+}
+
+impl Source {
+    /// What the timer heap holds for this source.
+    pub(super) fn armed(&self) -> Moment {
+        match self {
+            Self::Signals(_)
+            | Self::Waker
+            | Self::Console(_)
+            | Self::Datagram(_)
+            | Self::Program(_)
+            | Self::ProgramLog(_) => Moment::NEVER,
+            Self::Listener(listener) => listener.armed,
+            Self::Connection(c) => c.armed,
+        }
+    }
 }
 
 /// The slab, with the generation of each of its places.
@@ -102,7 +130,7 @@ impl Sources {
     pub(super) fn connection(&mut self, id: SourceId) -> Option<&mut Connection> {
         match self.get_mut(id)? {
             Source::Connection(connection) => Some(connection),
-            Source::Listener(_) | Source::Signals(_) => None,
+            _ => None,
         }
     }
 
@@ -110,7 +138,7 @@ impl Sources {
     pub(super) fn listener(&mut self, id: SourceId) -> Option<&mut Listener> {
         match self.get_mut(id)? {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Signals(_) => None,
+            _ => None,
         }
     }
 
@@ -118,7 +146,7 @@ impl Sources {
     pub(super) fn connections(&self) -> impl Iterator<Item = (SourceId, &Connection)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Connection(connection) => Some((id, connection)),
-            Source::Listener(_) | Source::Signals(_) => None,
+            _ => None,
         })
     }
 
@@ -126,7 +154,23 @@ impl Sources {
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SourceId, &Listener)> {
         self.iter().filter_map(|(id, source)| match source {
             Source::Listener(listener) => Some((id, &**listener)),
-            Source::Connection(_) | Source::Signals(_) => None,
+            _ => None,
+        })
+    }
+
+    /// The UDP socket of that id.
+    pub(super) fn datagram(&mut self, id: SourceId) -> Option<&mut DatagramSocket> {
+        match self.get_mut(id)? {
+            Source::Datagram(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Every UDP socket with its id.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SourceId, &DatagramSocket)> {
+        self.iter().filter_map(|(id, source)| match source {
+            Source::Datagram(socket) => Some((id, &**socket)),
+            _ => None,
         })
     }
 }

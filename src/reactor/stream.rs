@@ -1,8 +1,8 @@
-//! Unix and TCP behind one read and write.
+//! Unix, TCP and flows of datagrams behind one read and write.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -13,14 +13,39 @@ use mio::{Interest, Registry, Token};
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// The number of a flow of datagrams. It has no socket of its own: it is never ready, and what
+    /// it is sent goes into the queue of the socket that it came by.
+    Flow(u32),
 }
 
 impl Stream {
+    /// The socket itself.
+    ///
+    /// # Errors
+    /// `NotConnected` for a flow, which has none of its own.
+    pub(super) fn socket(&self) -> io::Result<BorrowedFd<'_>> {
+        match self {
+            Self::Tcp(stream) => Ok(stream.as_fd()),
+            Self::Unix(stream) => Ok(stream.as_fd()),
+            Self::Flow(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     /// Ends the writing; the peer reads the end of the stream after all that was sent.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Flow(_) => Ok(()),
+        }
+    }
+
+    /// Ends both directions, for every copy of the socket.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Self::Flow(_) => Ok(()),
         }
     }
 
@@ -46,6 +71,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+            Self::Flow(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }
@@ -55,20 +81,12 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Flow(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
     }
 }
 
@@ -82,6 +100,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interest),
             Self::Unix(stream) => stream.register(registry, token, interest),
+            Self::Flow(_) => Ok(()),
         }
     }
 
@@ -94,6 +113,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.reregister(registry, token, interest),
             Self::Unix(stream) => stream.reregister(registry, token, interest),
+            Self::Flow(_) => Ok(()),
         }
     }
 
@@ -101,6 +121,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.deregister(registry),
             Self::Unix(stream) => stream.deregister(registry),
+            Self::Flow(_) => Ok(()),
         }
     }
 }

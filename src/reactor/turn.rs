@@ -6,6 +6,9 @@
 use std::io::{self, Read as _};
 
 use log::trace;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
 use super::connection::{Connection, Inbound, Phase};
@@ -14,7 +17,7 @@ use super::sources::Source;
 use crate::config::limits::{
     INPUT_KEPT_BYTES_MAX, KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX,
 };
-use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
+use crate::service::{CloseReason, Hosted, Moment, SourceId};
 
 /// What one read gave.
 enum Got {
@@ -35,10 +38,29 @@ impl Reactor {
                 let pending = signals.pending().collect();
                 self.take_signals(pending);
             }
+            Some(Source::Console(console)) => {
+                console.queued = false;
+                self.turn_console(id);
+            }
+            Some(Source::Waker) => {
+                self.take_started();
+                if let Some(console) = self.console {
+                    self.turn_console(console);
+                }
+            }
+            Some(Source::Program(program)) => {
+                program.queued = false;
+                self.reap(id);
+            }
+            Some(Source::ProgramLog(log)) => {
+                log.queued = false;
+                self.read_stderr(id);
+            }
             Some(Source::Listener(listener)) => {
                 listener.queued = false;
                 self.accept(id);
             }
+            Some(Source::Datagram(_)) => self.turn_datagrams(id),
             Some(Source::Connection(c)) => {
                 c.queued = false;
                 let kept_before = c.kept();
@@ -65,8 +87,10 @@ impl Reactor {
             match c.phase {
                 Phase::Open => self.read(id),
                 Phase::Flushing | Phase::Lingering => self.discard(id),
-                Phase::Dead => {}
+                Phase::HandedOver | Phase::Dead => {}
             }
+        } else if !c.reads && c.phase == Phase::Open {
+            c.look_for_end();
         }
         self.expire(id);
     }
@@ -79,6 +103,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -90,13 +115,7 @@ impl Reactor {
             inbound.0.len()
         });
         let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         match got {
             Got::Nothing if kept == 0 => return,
             Got::Nothing => {
@@ -107,7 +126,7 @@ impl Reactor {
             Got::Bytes(count) => {
                 trace!(
                     target: "switchboard",
-                    "{} #{} receives{}", served.name, c.number, Dump(&inbox[kept..kept + count])
+                    "{} #{} receives{}", served.entry.name, c.number, Dump(&inbox[kept..kept + count])
                 );
                 let input = &inbox[..kept + count];
                 let used = served.host.receive(c.session, input, call);
@@ -157,6 +176,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -169,13 +189,7 @@ impl Reactor {
             Phase::Open if c.deadline <= *now => {
                 c.deadline = Moment::NEVER;
                 let host = &mut services[usize::from(c.service)].host;
-                let call = Call {
-                    id,
-                    number: c.number,
-                    now: *now,
-                    peer: &c.peer,
-                    effects,
-                };
+                let call = c.call(id, *now, *operator, effects);
                 host.deadline(c.session, call);
                 self.settle(id);
                 self.offer_again(id);
@@ -188,7 +202,7 @@ impl Reactor {
                 c.phase = Phase::Dead;
             }
             Phase::Lingering => c.phase = Phase::Dead,
-            Phase::Dead => {}
+            Phase::HandedOver | Phase::Dead => {}
         }
     }
 
@@ -199,6 +213,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -211,13 +226,7 @@ impl Reactor {
             return;
         };
         let host = &mut services[usize::from(c.service)].host;
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         let used = host.receive(c.session, &inbound.0, call);
         if used > 0 {
             c.active_at = *now;
@@ -233,6 +242,7 @@ impl Reactor {
             services,
             effects,
             now,
+            operator,
             ..
         } = self;
         let Some(c) = sources.connection(id) else {
@@ -243,13 +253,7 @@ impl Reactor {
         }
         let kept_before = c.kept();
         let host: &mut dyn Hosted = &mut *services[usize::from(c.service)].host;
-        let call = Call {
-            id,
-            number: c.number,
-            now: *now,
-            peer: &c.peer,
-            effects,
-        };
+        let call = c.call(id, *now, *operator, effects);
         host.shutting_down(c.session, call);
         self.settle(id);
         self.conclude(id, kept_before);
@@ -283,6 +287,32 @@ impl Connection {
                 self.fail(CloseReason::from_errno(error.raw_os_error()));
                 Got::Nothing
             }
+        }
+    }
+
+    /// Ends a connection that is not read where its peer is gone altogether: it broke off, or on a
+    /// Unix socket closed without leaving anything to read. On TCP a close looks like the end of
+    /// the writing, and whoever ended only that may still be waiting for an answer.
+    fn look_for_end(&mut self) {
+        if !std::mem::take(&mut self.exhaust) {
+            return;
+        }
+        let Ok(socket) = self.stream.socket() else {
+            return;
+        };
+        let mut state = [PollFd::new(&socket, PollFlags::empty())];
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        if poll(&mut state, Some(&Timespec::default())).is_err()
+            || !state[0].revents().intersects(gone)
+        {
+            return;
+        }
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(socket, &mut [0_u8; 1], flags) {
+            Ok((_, 0)) => self.close(CloseReason::ClientEnded),
+            // Something is left: that is for whoever will read it, and so is what follows.
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => self.fail(CloseReason::from_errno(Some(errno.raw_os_error()))),
         }
     }
 

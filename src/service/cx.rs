@@ -1,8 +1,10 @@
 //! What a callback may ask for.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::effects::{Item, Mail, Program};
 use super::{CloseReason, DeadlineChange, Effects, Ending, Moment, Peer, Service, SourceId};
 
 /// The surroundings of one callback: who calls, when, and a way to ask for effects.
@@ -13,6 +15,8 @@ pub struct Cx<'a, S: Service> {
     pub(super) number: u32,
     pub(super) now: Moment,
     pub(super) peer: &'a Peer,
+    pub(super) datagram: bool,
+    pub(super) operator: bool,
     pub(super) options: &'a S::Options,
     pub(super) effects: &'a mut Effects,
 }
@@ -38,9 +42,34 @@ impl<S: Service> Cx<'_, S> {
         self.options
     }
 
+    /// Whether the peer speaks in datagrams: each input is one, and each `send` is one.
+    pub fn is_datagram(&self) -> bool {
+        self.datagram
+    }
+
+    /// Whether somebody is at the server's console.
+    pub fn operator_present(&self) -> bool {
+        self.operator
+    }
+
+    /// A way to other sessions of this service and to the operator's terminal.
+    pub fn service(&mut self) -> ServiceCx<'_> {
+        ServiceCx {
+            now: self.now,
+            effects: self.effects,
+        }
+    }
+
     /// The moment of this iteration; the same for all its callbacks.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// A random number within `range`, each as likely as any other. Not for secrets.
+    ///
+    /// The numbers of a server follow from its seed and from the order in which they are drawn.
+    pub fn random(&mut self, range: RangeInclusive<u64>) -> u64 {
+        self.effects.random.within(range)
     }
 
     /// Sends bytes to the peer, behind all that was sent before. Ignored once closed.
@@ -51,6 +80,7 @@ impl<S: Service> Cx<'_, S> {
         );
         if self.effects.ending.is_none() {
             self.effects.output.extend_from_slice(bytes);
+            self.end_datagram();
         }
     }
 
@@ -64,7 +94,31 @@ impl<S: Service> Cx<'_, S> {
         if self.effects.ending.is_none() {
             // Writing to a vector cannot fail.
             let _ = self.effects.output.write_fmt(text);
+            self.end_datagram();
         }
+    }
+
+    fn end_datagram(&mut self) {
+        if self.datagram {
+            self.effects.datagrams.push(self.effects.output.len());
+        }
+    }
+
+    /// Says that the peer has shown that it receives what it is sent: it has named something that
+    /// only its reader could know. Until then an address that speaks in datagrams, which may be
+    /// forged, is sent at most three times the bytes that came from it, and gives way to others.
+    pub fn peer_is_proved(&mut self) {
+        self.effects.proved = true;
+    }
+
+    /// Gives the connection's socket to a program, as its standard input and output. From then on
+    /// the session gets `closed` and nothing else, once the program has ended or could not start;
+    /// the peer is told where it could not. Nothing is sent before, and nothing was read:
+    /// [`Service::READS`] is false.
+    pub fn hand_over(&mut self, program: Program) {
+        debug_assert!(!S::READS, "what was read would be lost to the program");
+        debug_assert!(self.effects.output.is_empty(), "nothing is sent before");
+        self.effects.program.get_or_insert(program);
     }
 
     /// Sets the session's one deadline to `after` from now, in place of any earlier one.
@@ -96,6 +150,55 @@ impl<S: Service> Cx<'_, S> {
     /// Writes a line to the log, at `info`, behind the connection's number and peer.
     ///
     /// Bytes of a peer have to be escaped by the caller ([`Escaped`](crate::wire::Escaped)).
+    pub fn note(&mut self, text: fmt::Arguments<'_>) {
+        if self.effects.notes_wanted {
+            self.effects.notes.push(text.to_string());
+        }
+    }
+}
+
+/// What a service may ask for outside any one session, and for other sessions than the one called.
+pub struct ServiceCx<'a> {
+    pub(super) now: Moment,
+    pub(super) effects: &'a mut Effects,
+}
+
+impl ServiceCx<'_> {
+    /// The moment of this iteration.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Sends bytes to another session's peer. Whoever has gone gets nothing.
+    pub fn send_to(&mut self, other: SourceId, bytes: &[u8]) {
+        self.effects.mail.push(Mail {
+            to: other,
+            item: Item::Bytes(bytes.to_vec()),
+        });
+    }
+
+    /// Closes another session, behind what it was sent.
+    pub fn close_other(&mut self, other: SourceId, reason: CloseReason) {
+        self.effects.mail.push(Mail {
+            to: other,
+            item: Item::Close(reason),
+        });
+    }
+
+    /// Has `notified` called for another session.
+    pub fn notify(&mut self, other: SourceId) {
+        self.effects.mail.push(Mail {
+            to: other,
+            item: Item::Notify,
+        });
+    }
+
+    /// Prints a line on the operator's terminal. Bytes of a peer have to be escaped by the caller.
+    pub fn print(&mut self, line: fmt::Arguments<'_>) {
+        self.effects.prints.push(line.to_string());
+    }
+
+    /// Writes a line to the log, at `info`.
     pub fn note(&mut self, text: fmt::Arguments<'_>) {
         if self.effects.notes_wanted {
             self.effects.notes.push(text.to_string());

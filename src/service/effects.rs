@@ -1,6 +1,8 @@
 //! What one callback asked for. Whoever runs the service applies it and clears it.
 
-use super::{CloseReason, Moment};
+use std::path::PathBuf;
+
+use super::{CloseReason, Moment, Random, SourceId};
 
 /// Collected by [`super::Cx`] in one callback; reused for every callback, so the common one
 /// allocates nothing.
@@ -8,6 +10,16 @@ use super::{CloseReason, Moment};
 pub struct Effects {
     /// Bytes for the peer of this session.
     pub output: Vec<u8>,
+    /// Where each datagram ends in `output`; filled only for a peer that speaks in datagrams.
+    pub datagrams: Vec<usize>,
+    /// What other sessions of the same service are to get.
+    pub mail: Vec<Mail>,
+    /// Lines for the operator's terminal.
+    pub prints: Vec<String>,
+    /// A program that is to have the connection's socket.
+    pub program: Option<Program>,
+    /// The peer of this session has shown that it receives what it is sent.
+    pub proved: bool,
     /// Whether the connection ends, and how.
     pub ending: Option<Ending>,
     /// What becomes of the session's deadline.
@@ -16,6 +28,36 @@ pub struct Effects {
     pub notes: Vec<String>,
     /// Whether anybody reads the notes; without it none are made.
     pub notes_wanted: bool,
+    /// No effect, but what goes the other way and is kept from callback to callback as well:
+    /// where services draw their random numbers.
+    pub random: Random,
+}
+
+/// Something for another session of the same service. One that has gone gets nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Who gets it.
+    pub to: SourceId,
+    /// What it is.
+    pub item: Item,
+}
+
+/// What mail can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Bytes for that session's peer.
+    Bytes(Vec<u8>),
+    /// The end of that session: after everything that was sent has gone out.
+    Close(CloseReason),
+    /// A nudge: its `notified` is called.
+    Notify,
+}
+
+/// A program that gets a connection's socket as its standard input and output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Which; no shell is involved and nothing of the client's goes into it.
+    pub path: PathBuf,
 }
 
 /// How a connection ends.
@@ -47,6 +89,11 @@ impl Effects {
         if self.output.capacity() > OUTPUT_KEPT_BYTES {
             self.output.shrink_to(OUTPUT_KEPT_BYTES);
         }
+        self.datagrams.clear();
+        self.proved = false;
+        self.mail.clear();
+        self.prints.clear();
+        self.program = None;
         self.ending = None;
         self.deadline = DeadlineChange::Keep;
         self.notes.clear();
@@ -55,8 +102,13 @@ impl Effects {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
         self.output.is_empty()
+            && self.datagrams.is_empty()
+            && !self.proved
             && self.ending.is_none()
             && self.deadline == DeadlineChange::Keep
             && self.notes.is_empty()
+            && self.mail.is_empty()
+            && self.prints.is_empty()
+            && self.program.is_none()
     }
 }

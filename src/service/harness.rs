@@ -18,11 +18,15 @@
 //! assert_eq!(t.take(a), b"second\n");
 //! ```
 
+mod operator;
+
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::{
-    Call, CloseReason, DeadlineChange, Effects, Ending, Entry, Hosted, Moment, Peer, SourceId,
+    Call, CloseReason, DeadlineChange, Effects, Ending, Entry, Hosted, Item, Mail, Moment, Peer,
+    Program, Random, SourceId,
 };
 use crate::config::limits::INPUT_KEPT_BYTES_MAX;
 use crate::config::options::Values;
@@ -34,6 +38,9 @@ pub struct Harness {
     peers: Vec<State>,
     effects: Effects,
     notes: Vec<String>,
+    prints: Vec<String>,
+    mail: VecDeque<Mail>,
+    operator: bool,
 }
 
 struct State {
@@ -44,6 +51,9 @@ struct State {
     deadline: Moment,
     input_ended: bool,
     ending: Option<Ending>,
+    datagram: bool,
+    datagrams: Vec<Vec<u8>>,
+    program: Option<Program>,
 }
 
 /// What happens to a peer; one callback each.
@@ -52,6 +62,7 @@ enum Event<'a> {
     EndOfInput(&'a [u8]),
     Deadline,
     ShuttingDown,
+    Notified,
 }
 
 impl Harness {
@@ -91,7 +102,15 @@ impl Harness {
             peers: Vec::new(),
             effects,
             notes: Vec::new(),
+            prints: Vec::new(),
+            mail: VecDeque::new(),
+            operator: false,
         }
+    }
+
+    /// Starts the random numbers anew, from this seed; they start from 0 otherwise.
+    pub fn seed(&mut self, seed: u64) {
+        self.effects.random = Random::seeded(seed);
     }
 
     /// A peer comes by the first listener; returns its place, by which it is named from then on.
@@ -101,6 +120,16 @@ impl Harness {
 
     /// A peer comes by the listener with this place.
     pub fn open_at(&mut self, listener: u16) -> usize {
+        self.open_as(listener, false)
+    }
+
+    /// The first datagram of a peer's address comes by the listener with this place; the datagram
+    /// itself is to be fed.
+    pub fn open_datagram_at(&mut self, listener: u16) -> usize {
+        self.open_as(listener, true)
+    }
+
+    fn open_as(&mut self, listener: u16, datagram: bool) -> usize {
         let place = self.peers.len();
         let number = u32::try_from(place + 1).unwrap_or(u32::MAX);
         let port = u16::try_from(40_000 + place % 20_000).unwrap_or(u16::MAX);
@@ -115,6 +144,8 @@ impl Harness {
             number,
             now: self.now,
             peer: &peer,
+            datagram,
+            operator: self.operator,
             effects,
         };
         let session = self.host.open(listener, call);
@@ -126,18 +157,23 @@ impl Harness {
             deadline: Moment::NEVER,
             input_ended: false,
             ending: None,
+            datagram,
+            datagrams: Vec::new(),
+            program: None,
         });
         self.settle(place);
+        self.deliver();
         place
     }
 
-    /// One segment arrives. It is thrown away, as the reactor does, once the session has closed.
+    /// One segment arrives. It is thrown away, as the reactor does, once the session has closed,
+    /// and left with the kernel where the service does not read.
     ///
     /// # Panics
     /// Where the service leaves more bytes unused than the reactor would keep.
     pub fn feed(&mut self, place: usize, bytes: &[u8]) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended {
+        if state.ending.is_some() || state.input_ended || !self.host.reads() {
             return;
         }
         let mut input = std::mem::take(&mut state.kept);
@@ -148,7 +184,7 @@ impl Harness {
     /// The peer ends its writing.
     pub fn end(&mut self, place: usize) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended {
+        if state.ending.is_some() || state.input_ended || !self.host.reads() {
             return;
         }
         state.input_ended = true;
@@ -156,19 +192,39 @@ impl Harness {
         self.call(place, Event::EndOfInput(&rest));
     }
 
-    /// The peer is gone without a word: reset, cable, kill.
+    /// The peer is gone without a word: reset, cable, kill. A program that has its socket finds out
+    /// by itself.
     pub fn vanish(&mut self, place: usize) {
-        if self.peers[place].ending.is_none() {
+        if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
             self.peers[place].ending = Some(Ending::Abort(CloseReason::Reset));
-            self.peers[place].deadline = Moment::NEVER;
-            self.host.closed(self.peers[place].session);
+            self.close_session(place);
+            self.deliver();
         }
+    }
+
+    /// The program that the session's socket was handed to, if it was.
+    pub fn program(&self, place: usize) -> Option<&Program> {
+        self.peers[place].program.as_ref()
+    }
+
+    /// That program has ended, or could not be started.
+    pub fn program_ended(&mut self, place: usize) {
+        if self.peers[place].ending.is_none() && self.peers[place].program.is_some() {
+            self.peers[place].ending = Some(Ending::Close(CloseReason::ProgramEnded));
+            self.close_session(place);
+            self.deliver();
+        }
+    }
+
+    /// The datagrams that were sent to this peer since the last call.
+    pub fn take_datagrams(&mut self, place: usize) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.peers[place].datagrams)
     }
 
     /// The server starts to go down: every open session is told.
     pub fn shut_down(&mut self) {
         for place in 0..self.peers.len() {
-            if self.peers[place].ending.is_none() {
+            if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
                 self.call(place, Event::ShuttingDown);
             }
         }
@@ -236,6 +292,9 @@ impl Harness {
     fn offer(&mut self, place: usize, mut input: Vec<u8>) {
         let used = self.call(place, Event::Receive(&input));
         input.drain(..used);
+        if self.peers[place].datagram {
+            input.clear();
+        }
         assert!(
             input.len() <= INPUT_KEPT_BYTES_MAX,
             "the service bounds its own messages"
@@ -255,6 +314,8 @@ impl Harness {
             number,
             now: self.now,
             peer: &state.peer,
+            datagram: state.datagram,
+            operator: self.operator,
             effects: &mut self.effects,
         };
         let mut used = 0;
@@ -263,23 +324,73 @@ impl Harness {
             Event::EndOfInput(rest) => self.host.end_of_input(state.session, rest, call),
             Event::Deadline => self.host.deadline(state.session, call),
             Event::ShuttingDown => self.host.shutting_down(state.session, call),
+            Event::Notified => self.host.notified(state.session, call),
         }
         self.settle(place);
+        self.deliver();
         used
     }
 
     fn settle(&mut self, place: usize) {
         let state = &mut self.peers[place];
         state.sent.extend_from_slice(&self.effects.output);
-        self.notes.append(&mut self.effects.notes);
+        let mut from = 0;
+        for to in &self.effects.datagrams {
+            state
+                .datagrams
+                .push(self.effects.output[from..*to].to_vec());
+            from = *to;
+        }
         if let DeadlineChange::Set(moment) = self.effects.deadline {
             state.deadline = moment;
         }
-        if let Some(ending) = self.effects.ending {
-            state.ending = Some(ending);
-            state.deadline = Moment::NEVER;
-            self.host.closed(state.session);
+        state.program = self.effects.program.take().or(state.program.take());
+        let ending = self.effects.ending;
+        self.settle_service();
+        if let Some(ending) = ending {
+            self.peers[place].ending = Some(ending);
+            self.close_session(place);
         }
+    }
+
+    /// Takes what concerns the service as a whole, and forgets the rest.
+    fn settle_service(&mut self) {
+        self.notes.append(&mut self.effects.notes);
+        self.prints.append(&mut self.effects.prints);
+        self.mail.extend(self.effects.mail.drain(..));
         self.effects.clear();
+    }
+
+    fn close_session(&mut self, place: usize) {
+        let state = &mut self.peers[place];
+        state.deadline = Moment::NEVER;
+        self.host.closed(state.session, self.now, &mut self.effects);
+        self.settle_service();
+    }
+
+    /// Delivers mail, in order, to those who are still open.
+    fn deliver(&mut self) {
+        while let Some(Mail { to, item }) = self.mail.pop_front() {
+            let place = to.key as usize - 1;
+            let state = &mut self.peers[place];
+            if state.ending.is_some() || state.program.is_some() {
+                continue;
+            }
+            match item {
+                Item::Bytes(bytes) => {
+                    state.sent.extend_from_slice(&bytes);
+                    if state.datagram {
+                        state.datagrams.push(bytes);
+                    }
+                }
+                Item::Close(reason) => {
+                    state.ending = Some(Ending::Close(reason));
+                    self.close_session(place);
+                }
+                Item::Notify => {
+                    self.call(place, Event::Notified);
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use slab::Slab;
 
-use super::{CloseReason, Cx, Effects, Ending, Moment, Peer, Service, SourceId};
+use super::{CloseReason, Cx, Effects, Ending, Moment, Peer, Service, ServiceCx, SourceId};
 use crate::config::options::{FromValues as _, OptionError, Values};
 
 /// Which listener's options were wrong, and how.
@@ -27,6 +27,10 @@ pub struct Call<'a> {
     pub now: Moment,
     /// Who is at the other end.
     pub peer: &'a Peer,
+    /// Whether the peer speaks in datagrams.
+    pub datagram: bool,
+    /// Whether somebody is at the console.
+    pub operator: bool,
     /// Where effects are collected; empty at the call.
     pub effects: &'a mut Effects,
 }
@@ -46,8 +50,14 @@ pub trait Hosted {
     fn deadline(&mut self, session: u32, call: Call<'_>);
     /// See [`Service::shutting_down`].
     fn shutting_down(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::notified`].
+    fn notified(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::operator`].
+    fn operator(&mut self, line: &str, now: Moment, effects: &mut Effects);
     /// See [`Service::closed`]; the key is free from here on.
-    fn closed(&mut self, session: u32);
+    fn closed(&mut self, session: u32, now: Moment, effects: &mut Effects);
+    /// See [`Service::READS`].
+    fn reads(&self) -> bool;
     /// How many sessions are open.
     fn sessions(&self) -> usize;
 }
@@ -104,6 +114,8 @@ fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
         number,
         now,
         peer,
+        datagram,
+        operator,
         effects,
     } = call;
     debug_assert!(
@@ -115,6 +127,8 @@ fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
         number,
         now,
         peer,
+        datagram,
+        operator,
         options,
         effects,
     }
@@ -151,12 +165,24 @@ impl<S: Service> Hosted for Host<S> {
         self.with(session, call, |service, s, cx| service.shutting_down(s, cx));
     }
 
-    fn closed(&mut self, session: u32) {
+    fn notified(&mut self, session: u32, call: Call<'_>) {
+        self.with(session, call, |service, s, cx| service.notified(s, cx));
+    }
+
+    fn operator(&mut self, line: &str, now: Moment, effects: &mut Effects) {
+        self.service.operator(line, &mut ServiceCx { now, effects });
+    }
+
+    fn closed(&mut self, session: u32, now: Moment, effects: &mut Effects) {
         let state = self.sessions.try_remove(session as usize);
         debug_assert!(state.is_some(), "a session is closed once");
         if let Some((_, state)) = state {
-            self.service.closed(state);
+            self.service.closed(state, &mut ServiceCx { now, effects });
         }
+    }
+
+    fn reads(&self) -> bool {
+        S::READS
     }
 
     fn sessions(&self) -> usize {

@@ -14,7 +14,18 @@
 //!    only further callback is `closed`.
 //! 4. `open` comes first and `closed` comes last, each exactly once.
 //! 5. A deadline is delivered at or after its moment, never before, and once.
-//! 6. Callbacks do not block, read no clock, and do not panic, whatever the input.
+//! 6. Over datagrams `input` is exactly one datagram, perhaps an empty one; what is left of it is
+//!    dropped, each `send` is one datagram, and `end_of_input` never comes. What is sent may be
+//!    lost. A service sends no more than one error to a session, and none to an error.
+//! 7. Mail reaches sessions of the same service only, after the effects of the callback that sent
+//!    it, in order; mail for a session that has gone is dropped.
+//! 8. A service whose [`Service::READS`] is false gets neither `receive` nor `end_of_input`: what its
+//!    peers send stays with the kernel, for the program that a session hands its socket to. Such a
+//!    session is closed when its peer is gone altogether; a peer that has only ended its writing,
+//!    or has left bytes unread, stays.
+//! 9. Only such a service hands over, and a session that does has sent nothing before; its only
+//!    further callback is `closed`.
+//! 10. Callbacks do not block, read no clock, and do not panic, whatever the input.
 
 mod cx;
 mod effects;
@@ -22,13 +33,15 @@ pub mod harness;
 mod host;
 mod ids;
 mod peer;
+mod random;
 mod reason;
 
-pub use cx::Cx;
-pub use effects::{DeadlineChange, Effects, Ending};
+pub use cx::{Cx, ServiceCx};
+pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use peer::Peer;
+pub use random::Random;
 pub use reason::CloseReason;
 
 use crate::config::options::{FromValues, Opt, Values};
@@ -42,6 +55,10 @@ pub trait Service: Sized + 'static {
     type Options: FromValues + 'static;
     /// What is remembered about one peer; plain data, `()` if nothing is.
     type Session: 'static;
+
+    /// Whether its peers are read. A service that only hands sockets over says no, so that nothing
+    /// is lost that a client sends before its program runs.
+    const READS: bool = true;
 
     /// A peer has come.
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Self::Session;
@@ -74,10 +91,39 @@ pub trait Service: Sized + 'static {
         cx.close(CloseReason::Shutdown);
     }
 
-    /// Last word, exactly once: give back what this peer held.
-    fn closed(&mut self, session: Self::Session) {
-        let _ = session;
+    /// Another session of this service has nudged this one, or the operator has gone.
+    fn notified(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
+        let _ = (session, cx);
     }
+
+    /// The operator has typed a line whose first word is in the entry's `console` table, or that
+    /// no other service claims if the entry says `takes_lines`.
+    fn operator(&mut self, line: &str, cx: &mut ServiceCx<'_>) {
+        let _ = (line, cx);
+    }
+
+    /// Last word, exactly once: give back what this peer held.
+    fn closed(&mut self, session: Self::Session, cx: &mut ServiceCx<'_>) {
+        let _ = (session, cx);
+    }
+}
+
+/// How a datagram finds its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Datagrams {
+    /// Each datagram is a session of its own, which ends with the call.
+    OneShot,
+    /// All datagrams of one peer address are one session, until it closes or its deadline ends it.
+    Flows,
+}
+
+/// A word of the operator's console.
+#[derive(Debug)]
+pub struct ConsoleWord {
+    /// The first word of the line.
+    pub word: &'static str,
+    /// What stands behind it and what it does, for `help`.
+    pub help: &'static str,
 }
 
 /// How a service is listed: its name, its texts, its options and how it is built.
@@ -93,6 +139,12 @@ pub struct Entry {
     pub about: &'static str,
     /// The service's own options; those common to all listeners are not repeated.
     pub options: &'static [Opt],
+    /// How the service is served over datagrams; `None` if it is not.
+    pub datagrams: Option<Datagrams>,
+    /// Words of the operator's console that are for this service, with their help.
+    pub console: &'static [ConsoleWord],
+    /// Whether lines of the console that begin with no known word are for this service.
+    pub takes_lines: bool,
     /// Endpoints of the default board; `RUNTIME` stands for the runtime directory.
     pub board: &'static [&'static str],
     /// Builds the one service that all `listeners` share.

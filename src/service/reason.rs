@@ -13,12 +13,24 @@ pub enum CloseReason {
     MessageEmpty,
     /// The peer's message was longer than the service takes.
     MessageTooLong,
+    /// The peer had sent nothing that gets an answer, or not in time.
+    NotAnswered,
+    /// The message was for the operator, and nobody is at the console.
+    NobodyThere,
+    /// A limit of the service was reached: too many wait for it already.
+    Busy,
     /// More unfinished input than the reactor keeps for one connection.
     InputTooLong,
     /// Nothing that the session could use came for `--idle-timeout`.
     IdleTimeout,
     /// Output waited, and the peer took nothing of it for `--idle-timeout`.
     NotRead,
+    /// The program that had the connection's socket has ended.
+    ProgramEnded,
+    /// The program that was to have the connection's socket could not be started.
+    ProgramFailed,
+    /// Too many others came, and this one had not proved that it is there.
+    Crowded,
     /// The server is shutting down.
     Shutdown,
     /// The server was shutting down and the grace ended with something still owed.
@@ -55,9 +67,15 @@ impl fmt::Display for CloseReason {
             Self::ClientEnded => "the client ended it",
             Self::MessageEmpty => "the server ended it: the message was empty",
             Self::MessageTooLong => "the server ended it: the message was too long",
+            Self::NotAnswered => "the server ended it: nothing came that is answered",
+            Self::NobodyThere => "the server ended it: nobody is at its console to answer",
+            Self::Busy => "the server ended it: too many wait already",
             Self::InputTooLong => "the server ended it: the input had no end",
+            Self::ProgramEnded => "the program ended it",
+            Self::ProgramFailed => "the server ended it: the program could not be started",
             Self::IdleTimeout => "the server ended it: nothing came for the idle timeout",
             Self::NotRead => "the server ended it: the client did not read for the idle timeout",
+            Self::Crowded => "the server ended it: too many others came",
             Self::Shutdown => "the server ended it: it is shutting down",
             Self::GraceOver => "the server ended it: it is shutting down and the grace is over",
             Self::Reset => "the client broke it off",

@@ -1,6 +1,6 @@
 //! `echo`: every byte comes back, in order, until the client stops writing and all is back.
 
-use crate::service::{Cx, Entry, Host, Service};
+use crate::service::{Cx, Datagrams, Entry, Host, Service};
 
 /// How `echo` is listed.
 pub const ENTRY: Entry = Entry {
@@ -12,9 +12,15 @@ is back, the server ends the connection.
 Limits: a client that does not read what comes back is itself not read; the server keeps at most
 one read (64 KiB) for it above 32 KiB. At a shutdown what was read is sent back, without a goodbye
 line: the stream holds the client's bytes and nothing else.
-Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888",
+Datagrams: each comes back whole, up to 65,507 bytes, empty ones too; never to a port where a
+server would echo again (7, 19, 53, 69 and others, and the server's own).
+Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888
+         printf 'hello\\n' | nc -u -w1 127.0.0.1 8888",
     options: &[],
-    board: &["tcp://127.0.0.1:8888"],
+    datagrams: Some(Datagrams::OneShot),
+    console: &[],
+    takes_lines: false,
+    board: &["tcp://127.0.0.1:8888", "udp://127.0.0.1:8888"],
     build: |listeners| Host::build(listeners, |_| Ok(Echo)),
 };
 
@@ -49,6 +55,16 @@ mod tests {
         t.end(a);
         assert_eq!(t.take(a), b"");
         assert_eq!(t.closed(a), Some(CloseReason::ClientEnded));
+    }
+
+    #[test]
+    fn each_datagram_comes_back_whole_and_alone() {
+        let mut t = Harness::new(&ENTRY, "");
+        let a = t.open_datagram_at(0);
+        for datagram in [&b"abc"[..], b"", b"hello udp", &[7; 65_507]] {
+            t.feed(a, datagram);
+            assert_eq!(t.take_datagrams(a), [datagram]);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ macro_rules! services {
     };
 }
 
-services! { slot, sum, echo }
+services! { slot, sum, talk, echo, guess, exec }
 
 /// The service of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,7 +1,10 @@
 //! The real binary as a client, against servers that do what no good server does.
 
 mod echo;
+mod guess;
+mod ping;
 mod sum;
 mod support;
+mod talk;
 mod usage;
 mod write;

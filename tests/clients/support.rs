@@ -1,7 +1,7 @@
 //! One client process and tiny servers in threads; everything has a timeout and an owner.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -55,6 +55,24 @@ impl Client {
     /// Reads its standard output from now on.
     pub fn read_stdout(&mut self) {
         self.stdout = self.child.stdout.take().map(collect);
+    }
+
+    /// Its standard output, line by line as it comes; ends when it does.
+    pub fn lines(&mut self) -> Receiver<String> {
+        let stdout = BufReader::new(self.child.stdout.take().unwrap());
+        let (give, take) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.lines() {
+                let _ = give.send(line.unwrap());
+            }
+        });
+        take
+    }
+
+    /// Presses Ctrl-C.
+    pub fn interrupt(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
     }
 
     /// Closes the reading end of its standard output.
@@ -149,6 +167,54 @@ impl<T: Send + 'static> Server<T> {
         self.thread.join().unwrap()
     }
 }
+
+/// A server for datagrams from anybody, until it is dropped or `serve` says false.
+pub struct DatagramServer {
+    pub endpoint: String,
+    thread: Option<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+/// What ends a [`DatagramServer`]; no client sends this.
+const STOP: &[u8] = b"stop the server of this test";
+
+impl DatagramServer {
+    /// Gives each datagram to `serve`, which answers with any number of datagrams.
+    pub fn start(mut serve: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let thread = thread::spawn(move || {
+            let mut buffer = vec![0; 65_536];
+            loop {
+                let (count, from) = socket.recv_from(&mut buffer).unwrap();
+                if &buffer[..count] == STOP {
+                    return;
+                }
+                for answer in serve(&buffer[..count]) {
+                    socket.send_to(&answer, from).unwrap();
+                }
+            }
+        });
+        Self {
+            endpoint: format!("udp://{address}"),
+            thread: Some(thread),
+            address,
+        }
+    }
+}
+
+impl Drop for DatagramServer {
+    fn drop(&mut self) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(STOP, self.address).unwrap();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A port of UDP where nobody listens.
+pub const CLOSED_PORT: &str = "udp://127.0.0.1:1";
 
 /// Reads as far as the first `end`, and answers; returns what was read.
 pub fn answer(stream: &mut TcpStream, end: &[u8], reply: &[u8]) -> String {

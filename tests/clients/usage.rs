@@ -23,7 +23,10 @@ fn a_wrong_command_line_is_status_2_and_named() {
         (&["sum", "tcp://127.0.0.1"], "has no port"),
         (&["sum", "udp://127.0.0.1:1", "1"], "udp://127.0.0.1:1: "),
         (&["echo", "x"], "'x' is no endpoint"),
-        (&["echo", "udp://127.0.0.1:1"], "udp://127.0.0.1:1: "),
+        (&["echo", "--size=0"], "--size 0 is for datagrams"),
+        (&["echo", "--size=65508"], "65508 is not in"),
+        (&["echo", "--count=0"], "0 is not in 1.."),
+        (&["echo", "--interval=1"], "is no duration"),
         (
             &["serve", "slot=udp://127.0.0.1:0"],
             "slot does not serve datagrams",

@@ -27,6 +27,14 @@ fn listeners_of(entry: &Entry) -> &'static [&'static [&'static str]] {
             &["wire=binary"],
             &["wire=text", "wire=binary", "wire=auto"],
         ],
+        "talk" => &[&[""], &["reply=yes"], &["reply=yes", ""]],
+        "guess" => &[
+            &[""],
+            &["max=2&tries=1000"],
+            &["game=name", "max=9&tries=2"],
+        ],
+        // It never reads: what comes is for its program.
+        "exec" => &[],
         _ => &[&[""]],
     }
 }
@@ -108,7 +116,8 @@ proptest! {
                     break;
                 }
             }
-            host.closed(session);
+            effects.clear();
+            host.closed(session, Moment::ZERO, &mut effects);
             prop_assert_eq!(host.sessions(), 0);
             Ok(())
         })?;
@@ -143,6 +152,8 @@ fn call<'a>(peer: &'a Peer, effects: &'a mut Effects) -> Call<'a> {
         number: 1,
         now: Moment::ZERO,
         peer,
+        datagram: false,
+        operator: false,
         effects,
     }
 }

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchboard::service::harness::Harness;
-use switchboard::service::{CloseReason, Cx, Entry, Host, Moment, Service};
+use switchboard::service::{CloseReason, Cx, Entry, Host, Moment, Service, ServiceCx};
 
 use crate::cases;
 
@@ -17,6 +17,9 @@ const ENTRY: Entry = Entry {
     summary: "",
     about: "",
     options: &[],
+    datagrams: None,
+    console: &[],
+    takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Probe)),
 };
@@ -141,7 +144,7 @@ impl Service for Probe {
         }
     }
 
-    fn closed(&mut self, s: Session) {
+    fn closed(&mut self, s: Session, _: &mut ServiceCx<'_>) {
         count(s.number, |(_, closed)| *closed += 1);
     }
 }

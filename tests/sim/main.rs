@@ -5,9 +5,11 @@
 //! `SWITCHBOARD_SIM_SEEDS=N` says how many are played.
 
 mod echo;
+mod guess;
 mod random;
 mod slot;
 mod sum;
+mod talk;
 mod world;
 
 use std::env;
@@ -66,14 +68,28 @@ fn echo_holds_under_a_crowd() {
 }
 
 #[test]
+fn guess_holds_under_a_crowd() {
+    play::<guess::Players>();
+}
+
+#[test]
+fn talk_holds_under_a_crowd() {
+    play::<talk::Talkers>();
+}
+
+#[test]
 fn every_service_is_simulated() {
     let names = [
         slot::Writers::ENTRY,
         sum::Adders::ENTRY,
         echo::Callers::ENTRY,
+        guess::Players::ENTRY,
+        talk::Talkers::ENTRY,
     ]
     .map(|entry| entry.name);
-    for entry in switchboard::services::ALL {
+    // A session of `exec` is its program's as soon as it has a place; `exec/tests.rs` has the places.
+    let simulated = |entry: &&&switchboard::service::Entry| entry.name != "exec";
+    for entry in switchboard::services::ALL.iter().filter(simulated) {
         assert!(names.contains(&entry.name), "{}", entry.name);
     }
 }

@@ -27,9 +27,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "service",
             "config",
             "wire::Escaped",
+            "input",
             "output",
+            "spawner",
             "exit::words",
         ],
+    ),
+    (
+        "src/spawner.rs",
+        &["service", "config::limits", "exit::words"],
     ),
     ("src/client", &["client", "wire", "config", "exit"]),
     (

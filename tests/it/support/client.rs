@@ -101,3 +101,18 @@ pub fn read_all(stream: &mut impl Read) -> Vec<u8> {
     });
     bytes
 }
+
+/// One line, without its end.
+pub fn read_line(stream: &mut impl Read) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while stream.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// Breaks the connection off with a reset.
+pub fn reset(stream: std::net::TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
+}

@@ -3,10 +3,13 @@
 
 pub mod client;
 pub mod process;
+pub mod program;
 pub mod refusal;
 pub mod server;
 pub mod socket;
 pub mod stream;
+pub mod terminal;
+pub mod udp;
 
 use std::time::{Duration, Instant};
 

@@ -25,18 +25,49 @@ pub fn named(parent: Pid, name: &str) -> Pid {
 }
 
 /// `parent` and all processes below it.
-fn descendants(parent: Pid) -> Vec<Pid> {
+pub fn descendants(parent: Pid) -> Vec<Pid> {
     let mut all = vec![parent];
     let mut next = 0;
     while let Some(pid) = all.get(next).copied() {
-        let children = read(pid, &format!("task/{pid}/children"));
-        let children = children
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok());
-        all.extend(children.filter_map(Pid::from_raw));
+        all.extend(children(pid));
         next += 1;
     }
     all
+}
+
+/// The children of a process, whichever of its threads started them; the dead ones that nobody has
+/// reaped are among them.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    let lists = threads
+        .map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let lists: Vec<_> = lists.collect();
+    lists
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+        .filter_map(|word| word.parse().ok().and_then(Pid::from_raw))
+        .collect()
+}
+
+/// Whether it runs: it is there, and not only waiting to be reaped by whoever inherited it.
+pub fn runs(pid: Pid) -> bool {
+    let stat = read(pid, "stat");
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// A line of `/proc/PID/status`, without its name.
+pub fn status(pid: Pid, name: &str) -> String {
+    let status = read(pid, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_default()
+        .trim_start_matches(':')
+        .trim()
+        .to_owned()
 }
 
 /// Processor time used by all threads, user and system (`/proc/PID/stat`, in ticks of 10 ms).
@@ -65,6 +96,41 @@ pub fn sleeps(pid: Pid) -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
+/// How often all threads together gave up the processor.
+pub fn switches(pid: Pid) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let tasks = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
+    let lines = tasks.map(|task| {
+        let status = read(pid, &format!("task/{task}/status"));
+        let lines = status.lines();
+        lines
+            .filter(|line| line.contains("ctxt_switches"))
+            .collect()
+    });
+    lines.collect()
+}
+
+/// The field of that number in proc(5) `stat`, of those behind the name; empty once it has ended.
+fn stat(pid: Pid, field: usize) -> String {
+    let stat = read(pid, "stat");
+    let behind = stat.rsplit(')').next().unwrap_or("");
+    let mut fields = behind.split_whitespace();
+    fields.nth(field - 3).unwrap_or("").to_owned()
+}
+
+/// The state of the process, `T` where it was stopped; a blank once it has ended.
+pub fn state(pid: Pid) -> char {
+    match stat(pid, 3).chars().next() {
+        None | Some('Z' | 'X') => ' ',
+        Some(state) => state,
+    }
+}
+
+/// The process group that has the process's terminal.
+pub fn foreground_group(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid, 8).parse().ok()?)
+}
+
 /// Anonymous memory in bytes: what the process itself allocated and touched.
 pub fn anonymous_bytes(pid: Pid) -> u64 {
     let rollup = read(pid, "smaps_rollup");
@@ -78,13 +144,6 @@ pub fn anonymous_bytes(pid: Pid) -> u64 {
 /// Open descriptors.
 pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-/// The letter of its state (`/proc/PID/stat`): `R`, `S`, `T` for stopped.
-pub fn state(pid: Pid) -> char {
-    let stat = read(pid, "stat");
-    let rest = stat.rsplit(") ").next().unwrap_or("");
-    rest.chars().next().unwrap_or('?')
 }
 
 /// Whether a mask of signals (`SigIgn`, `SigCgt` in `/proc/PID/status`) has this one.

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,8 +28,7 @@ pub struct Server {
     child: Child,
     /// The server itself, where a wrapper (strace, prlimit) is its parent.
     pid: Pid,
-    /// Kept open, so that the server has somebody to write to.
-    _stdout: BufReader<ChildStdout>,
+    stdout: Option<BufReader<ChildStdout>>,
     table: Vec<(String, String)>,
 }
 
@@ -84,7 +83,13 @@ impl Builder {
 
     /// Starts the server and reads its table until `ready`.
     pub fn start(self) -> Server {
-        let mut child = self.command().spawn().unwrap();
+        let mut command = self.command();
+        self.start_as(&mut command)
+    }
+
+    /// As [`Builder::start`], by this form of the builder's command.
+    pub fn start_as(self, command: &mut Command) -> Server {
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut table = Vec::new();
         loop {
@@ -112,7 +117,7 @@ impl Builder {
             folder: self.folder,
             child,
             pid,
-            _stdout: stdout,
+            stdout: Some(stdout),
             table,
         }
     }
@@ -193,6 +198,16 @@ impl Server {
         wait_until(&format!("{text:?} in the log"), || {
             self.log().contains(text)
         });
+    }
+
+    /// The server's standard output behind `ready`.
+    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
+        self.stdout.take().unwrap()
+    }
+
+    /// The other end of the server's standard input, where that was piped.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     /// Waits for the end of the process.

@@ -1,0 +1,306 @@
+//! The system calls of a UDP socket: bind, take a batch, send a batch.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+
+use log::debug;
+use mio::net::UdpSocket;
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt,
+    recvmmsg, sendmmsg, setsockopt, sockopt,
+};
+use rustix::net::sockopt::set_ipv6_v6only;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with};
+
+use super::Local;
+use crate::config::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_SOCKET_BYTES, DATAGRAMS_PER_CALL};
+
+/// What we send bears this traffic class, and what bears it is not answered: it was sent by a server
+/// of this kind, and two that answer each other would never end. Code point 3 is one of those for
+/// local use (RFC 2474, section 6), which no system's clients use of themselves.
+const MARK: i32 = 3 << 2;
+
+/// A bound UDP socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) inner: UdpSocket,
+    /// It was bound to every address, so each datagram has to tell which one was asked.
+    wildcard: bool,
+    ipv6: bool,
+}
+
+/// Where a batch is taken to; one for all sockets. Pages that no datagram needs are never touched.
+pub(super) struct Inbox {
+    bytes: Box<[u8]>,
+    arrivals: Vec<Arrival>,
+}
+
+/// One datagram of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub from: SocketAddr,
+    /// Which of our addresses it was sent to; `None` if the socket has only one.
+    pub at: Option<Local>,
+    /// It bears the mark of what a server of this kind sends.
+    pub marked: bool,
+    slot: usize,
+    len: usize,
+}
+
+#[cfg(test)]
+impl Arrival {
+    /// One that no socket took.
+    pub(super) fn forged(from: SocketAddr) -> Self {
+        Self {
+            from,
+            at: None,
+            marked: false,
+            slot: 0,
+            len: 0,
+        }
+    }
+}
+
+/// What a call took.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Taken {
+    /// Datagrams, those included that could not be used.
+    pub count: usize,
+    /// Datagrams that were longer than the buffer; none can be.
+    pub truncated: u64,
+    /// Datagrams that the kernel has dropped since the socket was made, if it says so.
+    pub overflowed: Option<u32>,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; DATAGRAMS_PER_CALL * DATAGRAM_BYTES_MAX].into_boxed_slice(),
+            arrivals: Vec::with_capacity(DATAGRAMS_PER_CALL),
+        }
+    }
+
+    /// Forgets the last batch.
+    pub(super) fn forget(&mut self) {
+        self.arrivals.clear();
+    }
+
+    /// The datagrams of the last batch.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (&Arrival, &[u8])> {
+        self.arrivals.iter().map(|arrival| {
+            let start = arrival.slot * DATAGRAM_BYTES_MAX;
+            (arrival, &self.bytes[start..start + arrival.len])
+        })
+    }
+}
+
+impl Socket {
+    /// Binds without SO_REUSEADDR and SO_REUSEPORT: with either a second server could take all
+    /// datagrams without a word (socket(7)).
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+        let (wildcard, ipv6) = (address.ip().is_unspecified(), address.is_ipv6());
+        if ipv6 {
+            // Else [::] would take IPv4 too, and 0.0.0.0 on the same port would be refused.
+            set_ipv6_v6only(&socket, true)?;
+        }
+        match (wildcard, ipv6) {
+            (true, true) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+            (true, false) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            (false, _) => {}
+        }
+        if ipv6 {
+            setsockopt(&socket, sockopt::Ipv6TClass, &MARK)?;
+            setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4Tos, &MARK)?;
+            setsockopt(&socket, sockopt::IpRecvTos, &true)?;
+        }
+        // A counter of what did not fit; without it nothing is lost but the report of losses.
+        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+        // The limit of net.core.rmem_max and wmem_max cuts these; less is no failure.
+        let _ = setsockopt(&socket, sockopt::RcvBuf, &DATAGRAM_SOCKET_BYTES);
+        let _ = setsockopt(&socket, sockopt::SndBuf, &DATAGRAM_SOCKET_BYTES);
+        bind(&socket, &address)?;
+        let got = |size: nix::Result<usize>| size.unwrap_or(0);
+        debug!(
+            target: "switchboard",
+            "udp://{address}: buffers of {} bytes in and {} bytes out; {} were asked for (the kernel \
+             doubles what it grants)",
+            got(getsockopt(&socket, sockopt::RcvBuf)),
+            got(getsockopt(&socket, sockopt::SndBuf)),
+            DATAGRAM_SOCKET_BYTES,
+        );
+        Ok(Self {
+            inner: UdpSocket::from_std(std::net::UdpSocket::from(socket)),
+            wildcard,
+            ipv6,
+        })
+    }
+
+    /// Takes at most `count` datagrams.
+    ///
+    /// The headers are made anew for each call: the kernel writes into them how much control data
+    /// there was, and nix does not write the room back, so the next call would have too little.
+    pub(super) fn receive(&self, inbox: &mut Inbox, count: usize) -> nix::Result<Taken> {
+        let control = match self.wildcard {
+            true => cmsg_space!(u32, in6_pktinfo, i32),
+            false => cmsg_space!(u32, i32),
+        };
+        inbox.arrivals.clear();
+        let count = count.min(DATAGRAMS_PER_CALL);
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, Some(control));
+        let mut slices: Vec<_> = inbox
+            .bytes
+            .chunks_mut(DATAGRAM_BYTES_MAX)
+            .take(count)
+            .map(|slot| [IoSliceMut::new(slot)])
+            .collect();
+        let fd = self.inner.as_raw_fd();
+        let results = recvmmsg(
+            fd,
+            &mut headers,
+            slices.iter_mut(),
+            MsgFlags::MSG_DONTWAIT,
+            None,
+        )?;
+        let mut taken = Taken::default();
+        for (slot, message) in results.enumerate() {
+            taken.count += 1;
+            if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                taken.truncated += 1;
+                continue;
+            }
+            let (mut at, mut marked) = (None, false);
+            for control in message.cmsgs().into_iter().flatten() {
+                match control {
+                    ControlMessageOwned::RxqOvfl(count) => taken.overflowed = Some(count),
+                    ControlMessageOwned::Ipv4PacketInfo(info) => at = Some(local_v4(&info)),
+                    ControlMessageOwned::Ipv6PacketInfo(info) => at = Some(local_v6(&info)),
+                    ControlMessageOwned::Ipv4Tos(class) => marked = i32::from(class) == MARK,
+                    ControlMessageOwned::Ipv6TClass(class) => marked = class == MARK,
+                    _ => {}
+                }
+            }
+            if let Some(from) = message.address.as_ref().and_then(address) {
+                inbox.arrivals.push(Arrival {
+                    from,
+                    at,
+                    marked,
+                    slot,
+                    len: message.bytes,
+                });
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Sends a batch from one of our addresses; returns how many were taken, which is at least one.
+    ///
+    /// # Errors
+    /// What is wrong with the first of them.
+    pub(super) fn send<'a>(
+        &self,
+        batch: impl Iterator<Item = (&'a [u8], SocketAddr)>,
+        from: Option<Local>,
+    ) -> nix::Result<usize> {
+        let (slices, addresses): (Vec<_>, Vec<_>) = batch
+            .take(DATAGRAMS_PER_CALL)
+            .map(|(bytes, to)| ([IoSlice::new(bytes)], Some(SockaddrStorage::from(to))))
+            .unzip();
+        let (fd, count, flags) = (self.inner.as_raw_fd(), slices.len(), MsgFlags::MSG_DONTWAIT);
+        let sent = match from {
+            None => {
+                let mut headers = MultiHeaders::preallocate(count, None);
+                sendmmsg(fd, &mut headers, &slices, &addresses, [], flags)?.count()
+            }
+            Some(from) if self.ipv6 => {
+                let info = packet_info_v6(&from);
+                let control = [ControlMessage::Ipv6PacketInfo(&info)];
+                let mut headers = MultiHeaders::preallocate(count, Some(cmsg_space!(in6_pktinfo)));
+                sendmmsg(fd, &mut headers, &slices, &addresses, control, flags)?.count()
+            }
+            Some(from) => {
+                let info = packet_info_v4(&from);
+                let control = [ControlMessage::Ipv4PacketInfo(&info)];
+                let mut headers = MultiHeaders::preallocate(count, Some(cmsg_space!(in_pktinfo)));
+                sendmmsg(fd, &mut headers, &slices, &addresses, control, flags)?.count()
+            }
+        };
+        // sendmmsg(2) says an error or at least one.
+        if sent == 0 && count > 0 {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(sent)
+    }
+}
+
+fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = storage
+        .as_sockaddr_in()
+        .map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| {
+        storage
+            .as_sockaddr_in6()
+            .map(|v6| SocketAddr::V6((*v6).into()))
+    })
+}
+
+fn local_v4(info: &in_pktinfo) -> Local {
+    let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+    // In the header stood another address than ours: that of many.
+    let many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+    Local {
+        ip: IpAddr::V4(ip),
+        interface: 0,
+        many,
+    }
+}
+
+fn local_v6(info: &in6_pktinfo) -> Local {
+    let ip = std::net::Ipv6Addr::from(info.ipi6_addr.s6_addr);
+    // A link-local address means something only together with its interface.
+    let interface = match ip.is_unicast_link_local() {
+        true => info.ipi6_ifindex,
+        false => 0,
+    };
+    Local {
+        ip: IpAddr::V6(ip),
+        interface,
+        many: ip.is_multicast(),
+    }
+}
+
+fn packet_info_v4(from: &Local) -> in_pktinfo {
+    let octets = match from.ip {
+        IpAddr::V4(v4) => v4.octets(),
+        IpAddr::V6(_) => [0; 4],
+    };
+    in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: in_addr {
+            s_addr: u32::from_ne_bytes(octets),
+        },
+        ipi_addr: in_addr { s_addr: 0 },
+    }
+}
+
+fn packet_info_v6(from: &Local) -> in6_pktinfo {
+    let octets = match from.ip {
+        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(_) => [0; 16],
+    };
+    in6_pktinfo {
+        ipi6_addr: in6_addr { s6_addr: octets },
+        ipi6_ifindex: from.interface,
+    }
+}
