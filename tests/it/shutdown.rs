@@ -325,6 +325,22 @@ fn a_second_hang_up_is_that_of_the_same_terminal() {
 }
 
 #[test]
+fn signals_that_come_together_are_one_wish() {
+    let mut server = Server::start(&["slot=tcp://127.0.0.1:0?delay=500ms"]);
+    let mut owed = server.connect("slot");
+    owed.write_all(b"owed\n").unwrap();
+    server.wait_for_log("stored");
+    // As timeout(1) does it, only surely at once: a stopped process takes them together.
+    server.signal(Signal::STOP);
+    wait_until("the server is stopped", || state(server.pid()) == 'T');
+    server.signal(Signal::INT);
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    assert_eq!(read_all(&mut owed), b"owed\n");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+}
+
+#[test]
 fn nobody_gets_in_behind_the_signal() {
     let (mut server, _socket) = owing("60s");
     let path = server.unix("sum");
