@@ -1,4 +1,5 @@
-//! Clients that nobody here wrote: netcats, socat, curl, bash and Python, several at once.
+//! Clients that nobody here wrote: netcats, socat, curl, bash and Python, all at once, with each
+//! service. What their flags do is in `foreign_streams`, `foreign_datagrams` and `foreign_ends`.
 //!
 //! Which of them half-closes decides what it can do: an echo and a sum without its 0 end with the
 //! client's writing, and some clients never end it.
@@ -7,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::support::client::{Running, start};
 use crate::support::have;
+use crate::support::program::serving;
 use crate::support::server::{Builder, Server};
 
 /// A client program and how it is told where to go.
@@ -94,10 +96,12 @@ cat >&3 <&0 &
 if [ -n \"$1\" ]; then head -c \"$1\" <&3; else cat <&3; fi
 ";
 
-const CLIENTS: [Foreign; 13] = [
+const CLIENTS: [Foreign; 14] = [
     Foreign::new("nc.openbsd", &["-N", "HOST", "PORT"]),
     Foreign::new("nc.openbsd", &["-q1", "HOST", "PORT"]),
     Foreign::new("nc.openbsd", &["-N", "-U", "PATH"]),
+    // It stays for the answer only as long as that, and without it never ends its writing.
+    Foreign::new("nc.traditional", &["-q9", "HOST", "PORT"]),
     Foreign::new("ncat", &["HOST", "PORT"]),
     Foreign::new("ncat", &["-U", "PATH"]),
     Foreign::new("socat", &["-t3", "-", "TCP:HOST:PORT"]),
@@ -161,8 +165,15 @@ fn server() -> Server {
         "sum=unix:DIR/sum",
         "echo=tcp://127.0.0.1:0",
         "echo=unix:DIR/echo",
+        "talk=tcp://127.0.0.1:0?reply=later",
+        "talk=unix:DIR/talk?reply=later",
+        "guess=tcp://127.0.0.1:0?game=name&names=DIR/people",
+        "guess=unix:DIR/guess?game=name&names=DIR/people",
     ];
-    Builder::new(&arguments).log("info").start()
+    let builder = Builder::new(&arguments).log("info");
+    let people = builder.folder().join("people");
+    std::fs::write(people, "the only one | Søren Example | Example\n").unwrap();
+    builder.start()
 }
 
 #[test]
@@ -204,6 +215,43 @@ fn each_client_gets_its_sum() {
 }
 
 #[test]
+fn each_client_gets_an_answer_to_its_message() {
+    let server = server();
+    all_at_once(&server, "talk", |place, _| {
+        Some(Asked {
+            input: format!("client {place}\n").into_bytes(),
+            expected: vec![b"later\n".to_vec()],
+        })
+    });
+    server.stop();
+}
+
+#[test]
+fn each_client_plays_to_the_end() {
+    let server = server();
+    all_at_once(&server, "guess", |_, _| {
+        let won = "Guess who: the only one\nCorrect, you win: it was Søren Example.\n";
+        Some(Asked {
+            input: b"SOREN example\n".to_vec(),
+            expected: vec![won.into()],
+        })
+    });
+    server.stop();
+}
+
+#[test]
+fn each_client_that_half_closes_gets_a_programs_late_answer() {
+    let server = serving("n=$(wc -c); sleep 1; echo $n", "", &[]).start();
+    all_at_once(&server, "exec", |place, client| {
+        client.half_closes.then(|| Asked {
+            input: vec![b'x'; 10_000 + place],
+            expected: vec![format!("{}\n", 10_000 + place).into_bytes()],
+        })
+    });
+    server.stop();
+}
+
+#[test]
 fn three_megabytes_come_back_to_each_client_at_once() {
     let server = server();
     all_at_once(&server, "echo", |place, client| {
@@ -228,7 +276,7 @@ fn a_connection_that_is_only_probed_is_no_error() {
         return;
     }
     let server = server();
-    for service in ["slot", "sum", "echo"] {
+    for service in ["slot", "sum", "echo", "talk", "guess"] {
         let (address, path) = (server.tcp(service), server.unix(service));
         let port = address.port().to_string();
         let tcp = start("nc.openbsd", &["-z", "127.0.0.1", &port], b"").finish();
@@ -238,8 +286,8 @@ fn a_connection_that_is_only_probed_is_no_error() {
             "{tcp:?} {unix:?}"
         );
     }
-    crate::support::wait_until("six ends in the log", || {
-        server.log().matches("closed after").count() == 6
+    crate::support::wait_until("ten ends in the log", || {
+        server.log().matches("closed after").count() == 10
     });
     let log = server.log();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");

@@ -1,10 +1,13 @@
 //! The README's tour: every command in a `console` block is run against a real server, and what
 //! stands below it is what has to come back.
 
-use std::process::Command;
+use std::io::{BufRead as _, Write as _};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use crate::support::have;
-use crate::support::server::Server;
+use crate::support::server::{Builder, Server};
+use crate::support::udp::udp_of;
 
 /// One command of a `console` block, and the lines that stand below it.
 struct Step {
@@ -42,27 +45,76 @@ fn steps(page: &str) -> Vec<Step> {
 /// know the default board by heart, are told theirs.
 fn adapted(command: &str, server: &Server) -> String {
     let mut command = command.to_owned();
-    for (service, port) in [("slot", "1050"), ("sum", "1051"), ("echo", "8888")] {
-        let real = server.tcp(service).port().to_string();
+    let datagrams = command.contains("nc -u ") || command.contains(" udp://");
+    for (service, port) in PORTS {
+        let real = match datagrams {
+            true if DATAGRAMS.contains(&service) => udp_of(server, service, 0),
+            _ => server.tcp(service),
+        };
+        let real = real.port().to_string();
         for separator in [' ', ':'] {
             let at = |port: &str| format!("127.0.0.1{separator}{port}");
             command = command.replace(&at(port), &at(&real));
         }
     }
     let ours = env!("CARGO_BIN_EXE_switchboard");
-    for (client, service) in [("write", "slot"), ("sum", "sum"), ("echo", "echo")] {
-        let named = format!("switchboard {client} tcp://");
-        let endpoint = format!("tcp://{}", server.tcp(service));
-        if command.contains(&named) {
-            command = command.replace(&named, &format!("{ours} {client} tcp://"));
+    for (client, service) in CLIENTS {
+        let bare = format!("switchboard {client}");
+        let named = ["tcp://", "udp://"].map(|scheme| format!("{bare} {scheme}"));
+        let told = if named.iter().any(|named| command.contains(named)) {
+            format!("{ours} {client}")
         } else {
-            command = command.replace(
-                &format!("switchboard {client}"),
-                &format!("{ours} {client} {endpoint}"),
-            );
-        }
+            format!("{ours} {client} tcp://{}", server.tcp(service))
+        };
+        command = command.replace(&bare, &told);
     }
     command
+}
+
+/// The ports of the page.
+const PORTS: [(&str, &str); 6] = [
+    ("slot", "1050"),
+    ("sum", "1051"),
+    ("talk", "12345"),
+    ("echo", "8888"),
+    ("guess", "8889"),
+    ("exec", "8080"),
+];
+
+const DATAGRAMS: [&str; 2] = ["echo", "guess"];
+
+/// Our clients, and the service that each is for.
+const CLIENTS: [(&str, &str); 5] = [
+    ("write", "slot"),
+    ("sum", "sum"),
+    ("talk", "talk"),
+    ("echo", "echo"),
+    ("guess", "guess"),
+];
+
+/// The listeners of the page: those of the default board, and the one with a program.
+const LISTENERS: [&str; 9] = [
+    "slot=tcp://127.0.0.1:0",
+    "sum=tcp://127.0.0.1:0",
+    "sum=unix:DIR/switchboard/sum.sock",
+    "talk=tcp://127.0.0.1:0",
+    "echo=tcp://127.0.0.1:0",
+    "echo=udp://127.0.0.1:0",
+    "guess=tcp://127.0.0.1:0",
+    "guess=udp://127.0.0.1:0",
+    "exec=tcp://127.0.0.1:0?run=./docs/examples/dialog.sh",
+];
+
+/// Answers each message at the console as the page says, until the server has ended.
+fn operate(server: &mut Server) -> JoinHandle<()> {
+    let (console, mut keyboard) = (server.stdout(), server.stdin());
+    std::thread::spawn(move || {
+        for line in console.lines().map_while(Result::ok) {
+            if line.ends_with(": hello") {
+                keyboard.write_all(b"good day\n").unwrap();
+            }
+        }
+    })
 }
 
 #[test]
@@ -71,16 +123,17 @@ fn every_command_of_the_readme_gives_what_stands_below_it() {
     if !programs.iter().all(|program| have(program)) {
         return;
     }
-    let server = Server::start(&[
-        "slot=tcp://127.0.0.1:0",
-        "sum=tcp://127.0.0.1:0",
-        "sum=unix:DIR/switchboard/sum.sock",
-        "echo=tcp://127.0.0.1:0",
-    ]);
+    let builder = Builder::new(&LISTENERS);
+    let mut command = builder.command();
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped());
+    let mut server = builder.start_as(&mut command);
+    let operator = operate(&mut server);
     let page = include_str!("../../README.md");
     let steps = steps(page);
     assert!(
-        steps.len() > 10,
+        steps.len() > 20,
         "the tour is longer than {} commands",
         steps.len()
     );
@@ -101,4 +154,5 @@ fn every_command_of_the_readme_gives_what_stands_below_it() {
         );
     }
     server.stop();
+    operator.join().unwrap();
 }

@@ -6,6 +6,7 @@ pub mod process;
 pub mod program;
 pub mod refusal;
 pub mod server;
+pub mod shell;
 pub mod socket;
 pub mod stream;
 pub mod terminal;
