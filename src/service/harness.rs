@@ -181,10 +181,10 @@ impl Harness {
         self.offer(place, input);
     }
 
-    /// The peer ends its writing.
+    /// The peer ends its writing, which one that sends datagrams cannot.
     pub fn end(&mut self, place: usize) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended || !self.host.reads() {
+        if state.ending.is_some() || state.input_ended || state.datagram || !self.host.reads() {
             return;
         }
         state.input_ended = true;

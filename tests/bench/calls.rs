@@ -38,15 +38,11 @@ pub fn run(report: &mut Report) -> Outcome<()> {
             };
             let each = |calls: u64| calls as f64 / f64::from(messages);
             let total = each(count.iter().map(|(_, calls)| calls).sum());
-            let which = count.iter().filter(|(_, calls)| each(*calls) >= 0.005);
-            let which: Vec<String> = which
-                .map(|(name, calls)| format!("{name} {:.2}", each(*calls)))
-                .collect();
             table.row(vec![
                 transport.to_string(),
                 kind.to_string(),
                 format!("{total:.3}"),
-                which.join(", "),
+                which(&count, f64::from(messages)),
             ]);
             if kind == Kind::Switchboard {
                 promised.push((transport, total));
@@ -62,8 +58,20 @@ pub fn run(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
+/// The calls that are not rare, for each of so many messages.
+pub fn which(count: &[(String, u64)], messages: f64) -> String {
+    let each = count
+        .iter()
+        .map(|(name, calls)| (name, *calls as f64 / messages));
+    let which: Vec<String> = each
+        .filter(|(_, calls)| *calls >= 0.005)
+        .map(|(name, calls)| format!("{name} {calls:.2}"))
+        .collect();
+    which.join(", ")
+}
+
 /// Why there is no count.
-enum Failure {
+pub enum Failure {
     /// strace is missing or may not attach: the machine's matter, told in words.
     Strace(String),
     /// The echo went wrong.
@@ -87,14 +95,14 @@ fn count(
 }
 
 /// A running strace; ended when it is let go.
-struct Strace {
+pub struct Strace {
     child: Child,
     summary: NamedTempFile,
 }
 
 impl Strace {
     /// Returns when it counts, or why it can't.
-    fn attach(pid: u32) -> Result<Self, String> {
+    pub fn attach(pid: u32) -> Result<Self, String> {
         let summary = NamedTempFile::new().map_err(|error| error.to_string())?;
         let child = Command::new("strace")
             .args(["-f", "-c", "-o"])
@@ -120,7 +128,7 @@ impl Strace {
         Err(said)
     }
 
-    fn detach(mut self) -> Result<Vec<(String, u64)>, String> {
+    pub fn detach(mut self) -> Result<Vec<(String, u64)>, String> {
         let ended = kill_process(Pid::from_child(&self.child), Signal::INT)
             .map_err(io::Error::from)
             .and_then(|()| self.child.wait());

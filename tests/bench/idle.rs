@@ -35,7 +35,7 @@ pub fn run(report: &mut Report) -> Outcome<()> {
     for kind in WITH_PEERS {
         let connections = match kind {
             Kind::Threads => most.min(report.pick(2000, 200)),
-            Kind::Switchboard | Kind::SwitchboardLogging | Kind::Tokio => most,
+            _ => most,
         };
         let (before, with) =
             measure(kind, connections).map_err(|error| format!("{kind}: {error}"))?;

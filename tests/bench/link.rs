@@ -1,8 +1,8 @@
-//! A client's end of a connection, over TCP or a Unix socket alike.
+//! A client's end of a connection, over TCP or a Unix socket alike, or of a UDP socket.
 
 use std::fmt;
 use std::io::{self, Error, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum Transport {
     Tcp,
     Unix,
+    Udp,
 }
 
 impl fmt::Display for Transport {
@@ -25,6 +26,7 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Tcp => "TCP",
             Self::Unix => "Unix",
+            Self::Udp => "UDP",
         })
     }
 }
@@ -34,14 +36,19 @@ impl fmt::Display for Transport {
 pub enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Udp(SocketAddr),
 }
 
 impl Address {
     /// Reads an endpoint as the server prints it.
     pub fn parse(endpoint: &str) -> Option<Self> {
-        match endpoint.strip_prefix("unix:") {
-            Some(path) => Some(Self::Unix(path.into())),
-            None => endpoint.strip_prefix("tcp://")?.parse().ok().map(Self::Tcp),
+        if let Some(path) = endpoint.strip_prefix("unix:") {
+            return Some(Self::Unix(path.into()));
+        }
+        match endpoint.split_once("://")? {
+            ("tcp", address) => address.parse().ok().map(Self::Tcp),
+            ("udp", address) => address.parse().ok().map(Self::Udp),
+            _ => None,
         }
     }
 
@@ -49,6 +56,7 @@ impl Address {
         match self {
             Self::Tcp(_) => Transport::Tcp,
             Self::Unix(_) => Transport::Unix,
+            Self::Udp(_) => Transport::Udp,
         }
     }
 
@@ -66,7 +74,18 @@ impl Address {
                 stream.set_read_timeout(Some(READ_TIMEOUT))?;
                 Ok(Link::Unix(stream))
             }
+            Self::Udp(_) => Err(Error::new(ErrorKind::Unsupported, "UDP has no connections")),
         }
+    }
+
+    /// A socket that sends to a UDP address and takes only what comes from there.
+    pub fn datagrams(&self) -> io::Result<UdpSocket> {
+        let Self::Udp(address) = self else {
+            return Err(Error::new(ErrorKind::Unsupported, "only UDP has datagrams"));
+        };
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(address)?;
+        Ok(socket)
     }
 }
 

@@ -1,12 +1,12 @@
-//! `cargo bench`: what a message costs, measured on the real binary against two naive peers.
+//! `cargo bench`: what a message costs, measured on the real binary against naive peers.
 //!
-//! Every server is a process of its own: the switchboard binary, and two peers that are this very
+//! Every server is a process of its own: the switchboard binary, and peers that are this very
 //! program started again with a hidden first argument (`peers`). The load comes from this process,
 //! one thread and mio, on one core while the server has another (`machine`). Servers are measured
 //! in turns, several rounds each, because only ratios taken close together mean anything on a
 //! machine that does other things as well. `docs/PERFORMANCE.md` says how to read the tables.
 //!
-//!     cargo bench                     all workloads, about four minutes
+//!     cargo bench                     all workloads, about five minutes
 //!     cargo bench -- echo slot        those whose name contains one of the words
 //!     cargo bench -- --smoke          a short run of each
 //!
@@ -25,6 +25,7 @@ mod report;
 mod server;
 mod slot;
 mod sum;
+mod udp;
 
 use std::env;
 use std::process::ExitCode;
@@ -64,6 +65,11 @@ const WORKLOADS: &[Workload] = &[
         name: "slot",
         about: slot::ABOUT,
         run: slot::run,
+    },
+    Workload {
+        name: "udp",
+        about: udp::ABOUT,
+        run: udp::run,
     },
 ];
 

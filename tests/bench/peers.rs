@@ -1,11 +1,12 @@
-//! The peers: the same `echo` and `sum` (and tokio's `slot`) as plainly as one would write them
-//! first.
+//! The peers: the same `echo` and `sum` (and tokio's `slot`, and an `echo` of datagrams) as plainly
+//! as one would write them first.
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
 //! textbook or the tutorial of its library shows. They log nothing and bound nothing.
 
 mod threads;
 mod tokio;
+mod udp;
 
 use std::fmt::Display;
 use std::io;
@@ -27,12 +28,15 @@ type Serve = fn(&Path) -> io::Result<()>;
 pub const TOKIO: &str = "peer-tokio";
 /// See [`TOKIO`].
 pub const THREADS: &str = "peer-threads";
+/// See [`TOKIO`].
+pub const UDP: &str = "peer-udp";
 
 /// The peer that a hidden argument asks for.
 pub fn named(argument: &str) -> Option<Serve> {
     match argument {
         TOKIO => Some(tokio::serve),
         THREADS => Some(threads::serve),
+        UDP => Some(udp::serve),
         _ => None,
     }
 }

@@ -33,6 +33,8 @@ pub enum Kind {
     Tokio,
     /// A thread for each connection.
     Threads,
+    /// One loop of recvfrom and sendto; it has no streams.
+    Datagrams,
 }
 
 /// The one that is measured, and what it is measured against.
@@ -45,6 +47,7 @@ impl fmt::Display for Kind {
             Self::SwitchboardLogging => "switchboard, logging",
             Self::Tokio => "tokio, one thread",
             Self::Threads => "thread per connection",
+            Self::Datagrams => "recvfrom and sendto",
         })
     }
 }
@@ -54,7 +57,7 @@ impl Kind {
         let path = directory.path();
         let level = match self {
             Self::SwitchboardLogging => "info",
-            Self::Switchboard | Self::Tokio | Self::Threads => "warn",
+            Self::Switchboard | Self::Tokio | Self::Threads | Self::Datagrams => "warn",
         };
         let peer = match self {
             Self::Switchboard | Self::SwitchboardLogging => {
@@ -65,6 +68,7 @@ impl Kind {
                     let socket = path.join(format!("{service}.sock"));
                     command.arg(format!("{service}=unix:{}", socket.display()));
                 }
+                command.arg("echo=udp://127.0.0.1:0");
                 command.env("RUST_LOG", level);
                 command
                     .env("XDG_RUNTIME_DIR", path)
@@ -73,6 +77,7 @@ impl Kind {
             }
             Self::Tokio => peers::TOKIO,
             Self::Threads => peers::THREADS,
+            Self::Datagrams => peers::UDP,
         };
         let mut command = Command::new(env::current_exe()?);
         command.arg(peer).arg(path);

@@ -1,4 +1,4 @@
-//! Lines 1, 2, 3 and 6 of the contract, for every service in the registry and all its options.
+//! Lines 1, 2 and 3 of the contract, for every service in the registry and all its options.
 
 use proptest::prelude::*;
 use proptest::sample::Index;

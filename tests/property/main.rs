@@ -7,11 +7,16 @@ mod bytes;
 mod codecs;
 mod config;
 mod contract;
+mod datagrams;
+mod guess;
+mod mail;
 mod probe;
 mod script;
 mod slot;
 mod slot_model;
 mod sum;
+mod talk;
+mod unread;
 
 use proptest::test_runner::Config;
 

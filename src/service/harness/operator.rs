@@ -8,7 +8,7 @@ impl Harness {
     pub fn set_operator(&mut self, present: bool) {
         let gone = std::mem::replace(&mut self.operator, present) && !present;
         for place in (0..self.peers.len()).filter(|_| gone) {
-            if self.peers[place].ending.is_none() {
+            if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
                 self.call(place, Event::Notified);
             }
         }

@@ -15,11 +15,13 @@ pub fn folded(name: &[u8]) -> String {
 
 fn fold(text: impl Iterator<Item = char>) -> String {
     let mut folded = String::new();
-    for c in text.flat_map(char::to_lowercase) {
+    // By way of the upper case, which is one where there are two lower ones: ς and σ, µ and μ.
+    let upper = text.flat_map(char::to_uppercase);
+    for c in upper.flat_map(char::to_lowercase) {
         match c {
             'a'..='z' | '0'..='9' => folded.push(c),
-            // Marks that stand alone behind their letter.
-            '\u{300}'..='\u{36f}' => {}
+            // Marks that stand alone behind their letter, and those that are letters only by class.
+            '\u{2b0}'..='\u{2ff}' | '\u{300}'..='\u{36f}' => {}
             _ if c.is_ascii() => {}
             _ => match TABLE.iter().find(|(letters, _)| letters.contains(c)) {
                 Some((_, plain)) => folded.push_str(plain),
@@ -78,6 +80,10 @@ const TABLE: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     #[test]
@@ -101,6 +107,7 @@ mod tests {
             ("Чайковский", "чаиковскии"),
             ("Σωκράτης", "σωκρατησ"),
             ("孔子", "孔子"),
+            ("Liliʻuokalani", "liliuokalani"),
             ("---  ?!", ""),
             ("\u{1b}[2J", "2j"),
         ] {
@@ -136,6 +143,53 @@ mod tests {
         for c in ('\u{100}'..='\u{17f}').filter(|c| c.is_alphabetic()) {
             let folded = fold([c].into_iter());
             assert!(folded.is_ascii() && !folded.is_empty(), "{c}: {folded}");
+        }
+    }
+
+    /// All letters that names of Europe are written with, in either case.
+    fn letters() -> impl Iterator<Item = char> {
+        let all = ('\u{20}'..='\u{24f}').chain('\u{370}'..='\u{45f}');
+        all.chain('\u{1e00}'..='\u{1eff}')
+            .filter(|c| c.is_alphabetic())
+    }
+
+    #[test]
+    fn a_letter_is_compared_alike_in_either_case() {
+        for c in letters() {
+            let (small, large) = (fold(c.to_lowercase()), fold(c.to_uppercase()));
+            assert_eq!(small, large, "{c}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// What is compared is compared as it is.
+        #[test]
+        fn folding_twice_is_folding_once(name in any::<String>(), bytes in any::<Vec<u8>>()) {
+            for folded_once in [folded(name.as_bytes()), folded(&bytes)] {
+                prop_assert_eq!(folded(folded_once.as_bytes()), folded_once);
+            }
+        }
+
+        /// Case, accents behind letters, blanks and punctuation, wherever they are put.
+        #[test]
+        fn how_a_name_is_written_makes_no_difference(
+            name in vec(select(letters().collect::<Vec<_>>()), 1..20),
+            between in vec(select(vec!["", " ", "\t", "-", "'", ".", "\u{301}", "\u{308}"]), 20),
+            large: bool,
+        ) {
+            let plain: String = name.iter().collect();
+            let written: String = name
+                .iter()
+                .zip(&between)
+                .map(|(c, between)| format!("{c}{between}"))
+                .collect();
+            let written = if large { written.to_uppercase() } else { written };
+            prop_assert_eq!(folded(written.as_bytes()), folded(plain.as_bytes()));
         }
     }
 }

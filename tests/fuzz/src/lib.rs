@@ -1,5 +1,8 @@
 //! What the targets share: the input read as a script for a service on the harness, and the
-//! comparison of two runs of it that differ only in how the bytes of one moment are cut.
+//! comparison of two runs of it that differ only in how the bytes of one moment are cut. Datagrams
+//! are never cut: `datagrams` has the script for them.
+
+pub mod datagrams;
 
 use std::time::Duration;
 
@@ -19,6 +22,12 @@ enum Action<'a> {
     Advance(Duration),
     End(usize),
     Vanish(usize),
+    /// The program that has the peer's socket ends, if there is one.
+    ProgramEnds(usize),
+    /// The operator types this.
+    Types(String),
+    /// Somebody sits down at the console, or goes.
+    Operator(bool),
     ShutDown,
 }
 
@@ -29,9 +38,11 @@ struct Seen {
     closed: Vec<Option<CloseReason>>,
     deadlines: Vec<Moment>,
     notes: Vec<String>,
+    prints: Vec<String>,
 }
 
-/// Two bytes an action: what and to whom, and how much; a feed takes as many more.
+/// Two bytes an action: what and to whom, and how much; a feed and a line of the operator take
+/// as many more.
 fn script(mut input: &[u8]) -> Vec<Action<'_>> {
     let mut actions = Vec::new();
     while let [what, much, rest @ ..] = input {
@@ -49,12 +60,25 @@ fn script(mut input: &[u8]) -> Vec<Action<'_>> {
             10 => Action::Advance(Duration::from_millis(1_900 + much as u64)),
             // A long line out of a short input.
             11 => Action::Feed(peer, &LONG[..4_096 - 128 + much], 4_000),
+            13 if what >> 6 == 1 => {
+                let (bytes, after) = rest.split_at(much.min(rest.len()));
+                input = after;
+                Action::Types(line(bytes))
+            }
+            13 if what >> 6 == 2 => Action::Operator(much % 2 == 1),
+            13 if what >> 6 == 3 => Action::ProgramEnds(peer),
             12 | 13 => Action::End(peer),
             14 => Action::Vanish(peer),
             _ => Action::ShutDown,
         });
     }
     actions
+}
+
+/// A line as the console hands it on.
+fn line(bytes: &[u8]) -> String {
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
 }
 
 const LONG: [u8; 4_096 + 128] = [b'1'; 4_096 + 128];
@@ -81,6 +105,9 @@ fn run(entry: &Entry, options: &str, actions: &[Action<'_>], in_pieces: bool) ->
             Action::Advance(time) => harness.advance(*time),
             Action::End(peer) => harness.end(places[*peer]),
             Action::Vanish(peer) => harness.vanish(places[*peer]),
+            Action::ProgramEnds(peer) => harness.program_ended(places[*peer]),
+            Action::Types(line) => harness.operator(line),
+            Action::Operator(present) => harness.set_operator(*present),
             Action::ShutDown => harness.shut_down(),
         }
         let open = all
@@ -93,6 +120,7 @@ fn run(entry: &Entry, options: &str, actions: &[Action<'_>], in_pieces: bool) ->
             closed: all.iter().map(|place| harness.closed(*place)).collect(),
             deadlines: all.iter().map(|place| harness.deadline(*place)).collect(),
             notes: harness.take_notes(),
+            prints: harness.take_prints(),
         }
     });
     seen.collect()
