@@ -3,7 +3,7 @@
 //! A terminal that was stopped with Ctrl-S, a pipe that nobody reads or a full disk would block or
 //! fail a write. Here a line is queued, one thread for each stream writes it, and what finds the
 //! queue full is dropped and counted; the count is written once there is room again.
-//! This file and `input.rs` start all threads of the server.
+//! This file, `input.rs` and `spawner.rs` start all threads of the server.
 
 use std::io;
 use std::os::fd::BorrowedFd;

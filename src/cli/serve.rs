@@ -41,7 +41,7 @@ pub struct ServeArgs {
 
 /// Serve the listeners given, or the default board
 ///
-/// Serves until SIGINT or SIGTERM. Standard output gets a line 'SERVICE ENDPOINT' for each
+/// Serves until SIGINT, SIGTERM or SIGHUP. Standard output gets a line 'SERVICE ENDPOINT' for each
 /// listener, with the port that it has, then 'ready'. The log is on standard error.
 ///
 /// 'switchboard serve SERVICE --help' shows the page of one service.
@@ -75,11 +75,10 @@ pub struct Flags {
     #[arg(long, value_name = "D", default_value = "10m", value_parser = parse_duration)]
     idle_timeout: Duration,
 
-    /// Where services keep what must survive a restart; made with mode 0700
-    /// [default: $XDG_STATE_HOME/switchboard, else ~/.local/state/switchboard]
+    /// Where services keep what must survive a restart; made with mode 0700 [default: none]
     ///
-    /// None of the services so far keeps anything.
-    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    /// No service keeps anything so far.
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
     /// Draw the same random numbers at each start: games can be played again [default: new ones]

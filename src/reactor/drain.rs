@@ -7,6 +7,7 @@ use log::{debug, info, warn};
 
 use super::connection::Phase;
 use super::peer::signal_usr1;
+use super::report::counted;
 use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{CATCH_UP_ITERATIONS, LINGER_DRAINING};
@@ -37,7 +38,8 @@ impl Reactor {
         let grace = self.settings.grace;
         info!(
             target: "switchboard",
-            "{signal}: shutting down; {} connections, at most {grace:?} for what is owed", self.live
+            "{signal}: shutting down; {}, at most {grace:?} for what is owed",
+            counted(self.live, "connection")
         );
         // From here on nobody finds the way in; who is in the backlog is still taken.
         let Self {
@@ -98,7 +100,8 @@ impl Reactor {
             State::Draining { until } => {
                 let left = self.live + self.udp.flows.len();
                 if left > 0 && self.now >= until {
-                    warn!(target: "switchboard", "the grace is over: {left} connections cut");
+                    let left = counted(left, "connection");
+                    warn!(target: "switchboard", "the grace is over: {left} cut");
                     self.abort_all(CloseReason::GraceOver);
                 }
                 if self.live + self.udp.flows.len() == 0 {

@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use super::connection::Connection;
 use super::peer;
+use super::report::counted;
 use super::settle::log_opening;
 use super::socket_path::PathGuard;
 use super::sources::{Source, token};
@@ -277,8 +278,8 @@ impl Reactor {
             self.paused = true;
             warn!(
                 target: "switchboard",
-                "full: {} connections, {} bytes kept; the others wait in the backlog",
-                self.live, self.kept
+                "full: {}, {} bytes kept; the others wait in the backlog",
+                counted(self.live, "connection"), self.kept
             );
         }
         !self.paused
@@ -296,7 +297,8 @@ impl Reactor {
             && self.kept <= kept_low
         {
             self.paused = false;
-            log::info!(target: "switchboard", "accepting again at {} connections", self.live);
+            let live = counted(self.live, "connection");
+            log::info!(target: "switchboard", "accepting again at {live}");
         }
         if self.paused {
             return;

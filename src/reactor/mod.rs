@@ -6,8 +6,9 @@
 //! 2. events mark their sources and queue them; so do deadlines that have come, unless it is late;
 //! 3. queued sources, up to a limit, get one bounded turn each (`turn`); each callback's effects
 //!    become I/O in `settle`;
-//! 4. dead connections are buried, and their places in the slab become free;
-//! 5. a shutdown moves on (`drain`), and the log's writer is woken.
+//! 4. mail between sessions is delivered (`mail`), a limited number of pieces;
+//! 5. dead connections are buried, and their places in the slab become free;
+//! 6. a shutdown moves on (`drain`), and the writers of the log and of standard output are woken.
 //!
 //! It knows no service by name and no protocol: a connection has the key of a session in a
 //! [`Hosted`] service. Read `turn`, then `settle`, then `connection` for the states.

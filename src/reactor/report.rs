@@ -6,6 +6,12 @@ use super::Reactor;
 use super::connection::Phase;
 use crate::config::limits::REPORT_CONNECTIONS_MAX;
 
+/// `1 connection`, `2 connections`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 impl Reactor {
     /// Prints the table to standard error.
     pub(super) fn report(&mut self) {
@@ -13,12 +19,12 @@ impl Reactor {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} connections of at most {}, {} taken in all, {} bytes kept, {} flows",
-            self.live,
+            "{} of at most {}, {} taken in all, {} bytes kept, {}",
+            counted(self.live, "connection"),
             self.settings.connections_max,
             self.accepted,
             self.kept,
-            self.udp.flows.len()
+            counted(self.udp.flows.len(), "flow"),
         );
         self.report_listeners(&mut text);
         for (_, c) in self.sources.connections().take(REPORT_CONNECTIONS_MAX) {

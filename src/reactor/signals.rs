@@ -1,5 +1,5 @@
-//! INT, TERM, HUP and USR1 as a source. The handlers set a flag and write one byte; all work is
-//! done by the loop.
+//! INT, TERM, HUP, USR1, CHLD and XFSZ as a source. The handlers set a flag and write one byte; all
+//! work is done by the loop.
 
 use std::fs;
 use std::io;

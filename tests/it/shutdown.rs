@@ -192,11 +192,7 @@ fn the_grace_bounds_how_long_a_shutdown_takes() {
     );
     assert!(took < Duration::from_secs(10), "it waited {took:?}");
     assert_eq!(read_all(&mut socket), b"", "nothing was due yet");
-    assert!(
-        server
-            .log()
-            .contains("the grace is over: 1 connections cut")
-    );
+    assert!(server.log().contains("the grace is over: 1 connection cut"));
     assert_gone(&paths);
 }
 
