@@ -105,14 +105,12 @@ impl Reactor {
         }
         debug_assert!(c.outbound.is_none() && c.inbound.is_none());
         c.phase = Phase::HandedOver;
-        let path = std::path::absolute(&program.path);
-        let job = path.and_then(|program| {
-            let environment = environment(&c.stream);
-            let socket = release(c, poll.registry())?;
+        // Released first: an error after that finds the connection as `take_back` needs it.
+        let job = release(c, poll.registry()).and_then(|socket| {
             Ok(Job {
                 id,
-                program,
-                environment,
+                program: std::path::absolute(&program.path)?,
+                environment: environment(&c.stream),
                 socket,
             })
         });

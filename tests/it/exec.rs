@@ -243,3 +243,20 @@ fn a_program_that_cant_be_started_is_one_error_line() {
     });
     server.stop();
 }
+
+#[test]
+fn a_working_directory_that_has_gone_is_one_error_line_too() {
+    let builder = Builder::new(&["exec=tcp://127.0.0.1:0?run=dialog"]);
+    let work = tempfile::tempdir().unwrap();
+    let mut command = builder.command();
+    let server = builder.start_as(command.current_dir(work.path()));
+    work.close().unwrap();
+    for _ in 0..3 {
+        let mut client = server.connect("exec");
+        client.write_all(b"hello\n").unwrap();
+        let answer = String::from_utf8(read_all(&mut client)).unwrap();
+        let expected = "error: the program can't be started: no such file or directory\n";
+        assert_eq!(answer, expected);
+    }
+    server.stop();
+}

@@ -141,6 +141,20 @@ fn a_datagram_to_everybody_is_not_answered() {
     server.stop();
 }
 
+/// A socket can be bound to such an address too, and gets nothing but what was sent to many.
+#[test]
+fn a_listener_at_the_address_of_many_answers_nobody() {
+    for ip in ["127.255.255.255", "224.0.0.1"] {
+        let server = Server::start(&[&format!("echo=udp://{ip}:0")]);
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.set_broadcast(true).unwrap();
+        sender.send_to(b"all", udp(&server, 0)).unwrap();
+        server.wait_for_log("not answered: it was sent to many");
+        hears_nothing(&sender);
+        server.stop();
+    }
+}
+
 #[test]
 fn a_second_server_on_the_port_is_refused() {
     let server = Server::start(&["echo=udp://127.0.0.1:0"]);

@@ -43,7 +43,7 @@ pub(super) struct Inbox {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     pub from: SocketAddr,
-    /// Which of our addresses it was sent to; `None` if the socket has only one.
+    /// Which of our addresses it was sent to; `None` if that is the only one of the socket.
     pub at: Option<Local>,
     /// It bears the mark of what a server of this kind sends.
     pub marked: bool,
@@ -113,10 +113,10 @@ impl Socket {
             // Else [::] would take IPv4 too, and 0.0.0.0 on the same port would be refused.
             set_ipv6_v6only(&socket, true)?;
         }
-        match (wildcard, ipv6) {
-            (true, true) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
-            (true, false) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
-            (false, _) => {}
+        // Also on a socket of one address: that may be one of many (broadcast or multicast).
+        match ipv6 {
+            true => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+            false => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
         }
         if ipv6 {
             setsockopt(&socket, sockopt::Ipv6TClass, &MARK)?;
@@ -152,10 +152,7 @@ impl Socket {
     /// The headers are made anew for each call: the kernel writes into them how much control data
     /// there was, and nix does not write the room back, so the next call would have too little.
     pub(super) fn receive(&self, inbox: &mut Inbox, count: usize) -> nix::Result<Taken> {
-        let control = match self.wildcard {
-            true => cmsg_space!(u32, in6_pktinfo, i32),
-            false => cmsg_space!(u32, i32),
-        };
+        let control = cmsg_space!(u32, in6_pktinfo, i32);
         inbox.arrivals.clear();
         let count = count.min(DATAGRAMS_PER_CALL);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, Some(control));
@@ -191,6 +188,7 @@ impl Socket {
                     _ => {}
                 }
             }
+            let at = at.filter(|at| self.wildcard || at.many);
             if let Some(from) = message.address.as_ref().and_then(address) {
                 inbox.arrivals.push(Arrival {
                     from,
