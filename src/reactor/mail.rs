@@ -40,7 +40,6 @@ impl Reactor {
             let Some((service, Mail { to, item })) = self.mail.pop_front() else {
                 return;
             };
-            let operator = self.operator;
             let Self {
                 sources,
                 services,
@@ -73,9 +72,7 @@ impl Reactor {
                 }
                 Item::Close(reason) => c.close(reason),
                 Item::Notify => {
-                    let host = &mut services[usize::from(service)].host;
-                    host.notified(c.session, c.call(to, *now, operator, effects));
-                    self.settle(to);
+                    self.call_session(to, |host, session, call| host.notified(session, call));
                 }
             }
             self.conclude(to, kept_before);

@@ -17,7 +17,7 @@ use super::sources::Source;
 use crate::config::limits::{
     INPUT_KEPT_BYTES_MAX, KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX,
 };
-use crate::service::{CloseReason, Hosted, Moment, SourceId};
+use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
 
 /// What one read gave.
 enum Got {
@@ -170,28 +170,17 @@ impl Reactor {
 
     /// Delivers a deadline that has come: the session's, the idle limit's, or the linger's.
     fn expire(&mut self, id: SourceId) {
-        let idle = self.settings.idle_timeout;
-        let Self {
-            sources,
-            services,
-            effects,
-            now,
-            operator,
-            ..
-        } = self;
-        let Some(c) = sources.connection(id) else {
+        let (idle, now) = (self.settings.idle_timeout, self.now);
+        let Some(c) = self.sources.connection(id) else {
             return;
         };
-        if c.next_deadline(idle) > *now {
+        if c.next_deadline(idle) > now {
             return;
         }
         match c.phase {
-            Phase::Open if c.deadline <= *now => {
+            Phase::Open if c.deadline <= now => {
                 c.deadline = Moment::NEVER;
-                let host = &mut services[usize::from(c.service)].host;
-                let call = c.call(id, *now, *operator, effects);
-                host.deadline(c.session, call);
-                self.settle(id);
+                self.call_session(id, |host, session, call| host.deadline(session, call));
                 self.offer_again(id);
             }
             // Output that makes no progress will not make any more of it.
@@ -237,6 +226,23 @@ impl Reactor {
 
     /// Tells a session that the server is going down.
     pub(super) fn tell(&mut self, id: SourceId) {
+        let Some(c) = self.sources.connection(id) else {
+            return;
+        };
+        if c.phase != Phase::Open {
+            return;
+        }
+        let kept_before = c.kept();
+        self.call_session(id, |host, session, call| host.shutting_down(session, call));
+        self.conclude(id, kept_before);
+    }
+
+    /// Calls the session of a connection, and settles what it asks for.
+    pub(super) fn call_session(
+        &mut self,
+        id: SourceId,
+        callback: impl FnOnce(&mut dyn Hosted, u32, Call<'_>),
+    ) {
         let Self {
             sources,
             services,
@@ -248,15 +254,9 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open {
-            return;
-        }
-        let kept_before = c.kept();
-        let host: &mut dyn Hosted = &mut *services[usize::from(c.service)].host;
-        let call = c.call(id, *now, *operator, effects);
-        host.shutting_down(c.session, call);
+        let host = &mut *services[usize::from(c.service)].host;
+        callback(host, c.session, c.call(id, *now, *operator, effects));
         self.settle(id);
-        self.conclude(id, kept_before);
     }
 }
 
