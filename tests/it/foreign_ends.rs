@@ -84,6 +84,12 @@ const LAST: &str = "Goodbye Ann. ... connection closed\n";
 fn dialogue(server: &Server, which: usize, words: &str) -> Option<Typist> {
     have(words.split(' ').next().unwrap()).then(|| {
         let mut typist = Typist::start(server, which, words);
+        if words.starts_with("curl ") {
+            // It waits for the keyboard and for the server by turns: what the server says may
+            // show only when the input goes on, or ends.
+            typist.types("Ann\n21\n");
+            return typist;
+        }
         // Each line behind its question, as one types.
         typist.wait_for("name?\n");
         typist.types("Ann\n");
@@ -142,6 +148,7 @@ fn some_clients_stay_until_their_own_input_ends() {
         assert_eq!(typist.has_left(), None, "{}", typist.name);
         typist.input = None;
         assert!(typist.leaves().success(), "{}", typist.name);
+        typist.wait_for(LAST);
     }
     for (mut typist, said) in typing {
         assert_eq!(typist.has_left(), None, "{}", typist.name);
