@@ -88,9 +88,11 @@ impl Values {
             if pairs.iter().any(|(seen, _)| seen == key) {
                 return Err(OptionError::new(key, "is given twice"));
             }
-            let value = percent_decoded(value).ok_or_else(|| {
+            let bytes = percent_decoded(value).ok_or_else(|| {
                 OptionError::new(key, "has a % that no two hexadecimal digits follow")
             })?;
+            let value = String::from_utf8(bytes)
+                .map_err(|_| OptionError::new(key, "has bytes that are not UTF-8"))?;
             pairs.push((key.to_owned(), value));
         }
         Ok(Self { pairs })
@@ -226,12 +228,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("'{}' is longer than 365 days", text.escape_debug()))
 }
 
-/// `%XX` to bytes; `None` where a `%` is not followed by two hexadecimal digits or the result is
-/// not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
+/// `%XX` to bytes; `None` where a `%` is not followed by two hexadecimal digits.
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -243,12 +241,27 @@ fn percent_decoded(text: &str) -> Option<String> {
         let low = char::from(rest.next()?).to_digit(16)?;
         bytes.push(u8::try_from(high * 16 + low).ok()?);
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_percent_sign_is_said() {
+        for (text, problem) in [
+            ("run=%", "has a % that no two hexadecimal digits follow"),
+            ("run=%4", "has a % that no two hexadecimal digits follow"),
+            ("run=%4g", "has a % that no two hexadecimal digits follow"),
+            ("run=%ff", "has bytes that are not UTF-8"),
+        ] {
+            let expected = OptionError::new("run", problem);
+            assert_eq!(Values::parse(text), Err(expected), "{text}");
+        }
+        let values = Values::parse("run=a%26%c3%a9").unwrap();
+        assert_eq!(values.text("run"), Some("a&\u{e9}"));
+    }
 
     #[test]
     fn durations_take_every_unit_and_refuse_the_rest() {

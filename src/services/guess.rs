@@ -65,6 +65,10 @@ Try it:  nc 127.0.0.1 8889",
 /// How long a game over datagrams may take.
 const DATAGRAM_GAME: Duration = Duration::from_secs(60);
 
+/// Bytes of a reply over datagrams, newline included: with its headers at most three times the
+/// smallest datagram, the empty one, which has 28 bytes over IPv4.
+const DATAGRAM_BYTES: usize = 56;
+
 const NUMBER_MAX: u64 = 6;
 const TRIES: u64 = 1;
 
@@ -248,8 +252,8 @@ impl Service for Guess {
 
 impl Session {
     fn say_prompt(&self, cx: &mut Cx<'_, Guess>) {
-        let prompt = cx.options().game.prompt(self.drawn);
-        cx.send(prompt.as_bytes());
+        let shown = cut(cx.options().game.prompt(self.drawn).trim_end(), cx);
+        cx.send_text(format_args!("{shown}\n"));
     }
 
     fn lines(&mut self, lines: &mut Lines, mut input: &[u8], cx: &mut Cx<'_, Guess>) -> usize {
@@ -310,7 +314,8 @@ impl Session {
             true => ("Correct, you win", "wins"),
             false => ("Wrong, you lose", "loses"),
         };
-        cx.send_text(format_args!("{outcome}: it was {answer}.\n"));
+        let shown = cut(&format!("{outcome}: it was {answer}."), cx);
+        cx.send_text(format_args!("{shown}\n"));
         cx.note(format_args!(
             "{in_log} with {}: it was {answer}",
             Escaped(guess)
@@ -331,6 +336,19 @@ fn is_ours(datagram: &[u8]) -> bool {
         b"bye: ",
     ];
     OURS.iter().any(|text| datagram.starts_with(text))
+}
+
+/// A reply as long as it may be: over datagrams an address that has sent one byte is owed no more
+/// than a short one (see the reactor's credit), and half a hint is more than silence.
+fn cut(reply: &str, cx: &Cx<'_, Guess>) -> String {
+    const MARK: &str = "...";
+    if !cx.is_datagram() || reply.len() < DATAGRAM_BYTES {
+        return reply.to_owned();
+    }
+    let room = (0..DATAGRAM_BYTES - MARK.len()).rev();
+    let end = room.into_iter().find(|end| reply.is_char_boundary(*end));
+    let end = end.unwrap_or(0);
+    format!("{}{MARK}", &reply[..end])
 }
 
 #[cfg(test)]

@@ -70,7 +70,10 @@ impl Model {
     fn message(&mut self, place: usize, text: &str, line: bool) {
         if !self.is_silent(place) {
             // One message for each; bare text ends the writing too.
-            return if line { () } else { self.end(place) };
+            if !line {
+                self.end(place);
+            }
+            return;
         }
         if !self.operator {
             return self.nobody(place);

@@ -47,8 +47,8 @@ impl fmt::Display for Refusal {
 }
 
 /// Ports where servers listen that answer what comes by itself, or that pass on what they are sent.
-/// No client sends from them: today's systems choose client ports from 32768 up, so none of those
-/// stands here, or one client in some thousand would never be answered.
+/// No client should send from them: Linux, Windows and macOS choose client ports from 32768 up, so
+/// none of those stands here, or one client in some thousands would never be answered.
 const SERVER_PORTS: &[u16] = &[
     7,     // echo
     11,    // active users

@@ -324,6 +324,26 @@ fn a_shutdown_is_said_on_streams_only() {
 }
 
 #[test]
+fn a_long_hint_is_cut_over_datagrams_and_whole_on_streams() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (hint, name) = ("é".repeat(60), "n".repeat(60));
+    std::fs::write(file.path(), format!("{hint} | {name}\n")).unwrap();
+    let mut t = Harness::new(
+        &ENTRY,
+        &format!("game=name&names={}", file.path().display()),
+    );
+    let (stream, flow) = (t.open(), t.open_datagram_at(0));
+    assert_eq!(t.take(stream), format!("Guess who: {hint}\n").as_bytes());
+    t.feed(flow, b"x");
+    let prompt = t.take_datagrams(flow).remove(0);
+    assert!(prompt.len() <= DATAGRAM_BYTES && prompt.ends_with(b"...\n"));
+    assert!(String::from_utf8(prompt).is_ok(), "cut between characters");
+    t.feed(flow, b"x");
+    let outcome = t.take_datagrams(flow).remove(0);
+    assert!(outcome.starts_with(b"Wrong, you lose: it was n") && outcome.len() <= DATAGRAM_BYTES);
+}
+
+#[test]
 fn wrong_options_are_named() {
     let problem = |options: &str| {
         let values = Values::parse(options).unwrap();
