@@ -70,7 +70,10 @@ impl Model {
     fn message(&mut self, place: usize, text: &str, line: bool) {
         if !self.is_silent(place) {
             // One message for each; bare text ends the writing too.
-            return if line { () } else { self.end(place) };
+            if !line {
+                self.end(place);
+            }
+            return;
         }
         if !self.operator {
             return self.nobody(place);
@@ -265,7 +268,7 @@ fn step(t: &mut Harness, model: &mut Model, action: &Action) {
 }
 
 proptest! {
-    #![proptest_config(cases(800))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn the_dialogue_is_that_of_the_model(actions in vec(action(), 1..60), present: bool) {
