@@ -239,6 +239,30 @@ fn a_hundred_sessions_at_once_are_served_alike() {
     });
 }
 
+/// A datagram is not cut: each line of a client is one, and so is each line of the server.
+#[test]
+fn datagrams_are_answered_as_they_were_recorded() {
+    let recordings = parse(include_str!("wire/echo-udp.txt")).expect("the file is well formed");
+    let entry = services::find("echo").expect("the service is listed");
+    for recording in &recordings {
+        let mut harness = Harness::new(entry, "");
+        let clients: Vec<_> = (0..100).map(|_| harness.open_datagram_at(0)).collect();
+        for step in &recording.steps {
+            for client in &clients {
+                match step {
+                    Step::Client(datagram) => harness.feed(*client, datagram),
+                    Step::Server(datagram) => {
+                        assert_eq!(harness.take_datagrams(*client), [&datagram[..]]);
+                    }
+                    other => panic!("{other:?} among datagrams"),
+                }
+            }
+        }
+    }
+    let steps: Vec<_> = recordings.iter().map(|one| one.steps.len()).collect();
+    assert_eq!(steps, [4], "the file as it was recorded");
+}
+
 #[test]
 fn every_service_has_a_recording() {
     // What stands on the wire of `exec` is its program's; `tests/it/exec.rs` plays that.

@@ -126,7 +126,7 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(cases(1_500))]
+    #![proptest_config(cases(800))]
 
     #[test]
     fn a_stream_is_told_what_the_model_says(

@@ -130,7 +130,7 @@ fn command() -> impl Strategy<Value = (u8, u8)> {
 }
 
 proptest! {
-    #![proptest_config(cases(1_000))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn mail_comes_in_order_after_the_effects_and_not_to_the_gone(

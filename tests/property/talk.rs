@@ -268,7 +268,7 @@ fn step(t: &mut Harness, model: &mut Model, action: &Action) {
 }
 
 proptest! {
-    #![proptest_config(cases(800))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn the_dialogue_is_that_of_the_model(actions in vec(action(), 1..60), present: bool) {

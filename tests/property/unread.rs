@@ -136,7 +136,7 @@ fn play(entry: &Entry, options: &str, actions: &[Action]) -> Result<(), TestCase
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn who_is_not_read_is_given_nothing(actions in vec(action(), 1..40)) {

@@ -5,7 +5,9 @@
 //! `SWITCHBOARD_SIM_SEEDS=N` says how many are played.
 
 mod echo;
+mod exec;
 mod guess;
+mod guess_udp;
 mod random;
 mod slot;
 mod sum;
@@ -73,6 +75,16 @@ fn guess_holds_under_a_crowd() {
 }
 
 #[test]
+fn guess_over_datagrams_holds_under_a_crowd() {
+    play::<guess_udp::Players>();
+}
+
+#[test]
+fn exec_holds_under_a_crowd() {
+    play::<exec::Clients>();
+}
+
+#[test]
 fn talk_holds_under_a_crowd() {
     play::<talk::Talkers>();
 }
@@ -85,11 +97,10 @@ fn every_service_is_simulated() {
         echo::Callers::ENTRY,
         guess::Players::ENTRY,
         talk::Talkers::ENTRY,
+        exec::Clients::ENTRY,
     ]
     .map(|entry| entry.name);
-    // A session of `exec` is its program's as soon as it has a place; `exec/tests.rs` has the places.
-    let simulated = |entry: &&&switchboard::service::Entry| entry.name != "exec";
-    for entry in switchboard::services::ALL.iter().filter(simulated) {
+    for entry in switchboard::services::ALL {
         assert!(names.contains(&entry.name), "{}", entry.name);
     }
 }

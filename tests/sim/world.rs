@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use switchboard::service::harness::Harness;
-use switchboard::service::{CloseReason, Entry, Moment};
+use switchboard::service::{CloseReason, Entry, Moment, Program};
 
 use crate::random::Random;
 
@@ -13,6 +13,8 @@ pub trait Rules {
     const ENTRY: &Entry;
     /// Options of the listeners; clients come by any of them.
     const LISTENERS: &[&str];
+    /// Whether the clients send datagrams: each piece of what they send is one.
+    const DATAGRAMS: bool = false;
     /// What is known about one client.
     type Client;
 
@@ -32,6 +34,14 @@ pub trait Rules {
     fn passed(&mut self, client: &mut Self::Client, now: Moment);
     /// The server goes down.
     fn told(&mut self, client: &mut Self::Client);
+    /// It has gone without a word.
+    fn vanished(&mut self, client: &mut Self::Client) {
+        let _ = client;
+    }
+    /// The program that has its socket ends.
+    fn program_ends(&mut self, client: &mut Self::Client) {
+        let _ = client;
+    }
     /// What it was sent by the last step, and whether it is closed: is that right?
     fn judge(&mut self, client: &mut Self::Client, seen: &Seen<'_>) -> Result<(), String>;
 }
@@ -41,6 +51,8 @@ pub struct Seen<'a> {
     pub now: Moment,
     pub received: &'a [u8],
     pub closed: Option<CloseReason>,
+    /// The program that has its socket.
+    pub program: Option<&'a Program>,
 }
 
 struct Visitor<C> {
@@ -97,6 +109,7 @@ impl<R: Rules> World<R> {
         for place in 0..self.visitors.len() {
             // Who is still open is owed nothing and was told; it goes by itself.
             self.harness.vanish(place);
+            self.harness.program_ended(place);
         }
         assert_eq!(self.harness.sessions(), 0);
     }
@@ -109,16 +122,19 @@ impl<R: Rules> World<R> {
             4 => 0,
             _ => self.random.below(3_000_000),
         };
-        Duration::from_nanos(nanos as u64)
+        // A game over datagrams lasts a minute.
+        Duration::from_nanos(nanos as u64) * if R::DATAGRAMS { 20 } else { 1 }
     }
 
     fn open(&mut self) {
         let listener = self.random.below(R::LISTENERS.len());
         let number = self.visitors.len();
         let (client, plan) = self.rules.come(listener, number, &mut self.random);
-        let place = self
-            .harness
-            .open_at(u16::try_from(listener).expect("few listeners"));
+        let listener = u16::try_from(listener).expect("few listeners");
+        let place = match R::DATAGRAMS {
+            true => self.harness.open_datagram_at(listener),
+            false => self.harness.open_at(listener),
+        };
         assert_eq!(place, number);
         self.visitors.push(Visitor {
             client,
@@ -133,17 +149,16 @@ impl<R: Rules> World<R> {
     fn act(&mut self) {
         let place = self.random.below(self.visitors.len());
         let now = self.harness.now();
+        let runs = self.harness.program(place).is_some() && self.visitors[place].open;
+        if runs && self.random.one_in(3) {
+            return self.end_program(place);
+        }
+        // Of a client whose socket is handed over, the program alone finds out.
+        if !runs && self.random.one_in(60) {
+            return self.vanish(place);
+        }
         let visitor = &mut self.visitors[place];
         let client = &mut visitor.client;
-        if self.random.one_in(60) {
-            self.harness.vanish(place);
-            visitor.open = false;
-            assert!(
-                self.harness.take(place).is_empty(),
-                "nobody is sent anything for going"
-            );
-            return;
-        }
         if !visitor.plan.is_empty() && !self.random.one_in(30) {
             let most = visitor.plan.len();
             let cut = if self.random.one_in(3) {
@@ -156,13 +171,32 @@ impl<R: Rules> World<R> {
                 self.rules.sent(client, &bytes, now);
             }
             self.harness.feed(place, &bytes);
-        } else if !visitor.ended && self.random.one_in(2) {
+        } else if !R::DATAGRAMS && !visitor.ended && self.random.one_in(2) {
             visitor.ended = true;
             if visitor.open {
                 self.rules.ended(client, now);
             }
             self.harness.end(place);
         }
+        self.look(place);
+    }
+
+    fn vanish(&mut self, place: usize) {
+        let visitor = &mut self.visitors[place];
+        if visitor.open {
+            self.rules.vanished(&mut visitor.client);
+        }
+        visitor.open = false;
+        self.harness.vanish(place);
+        assert!(
+            self.harness.take(place).is_empty(),
+            "nobody is sent anything for going"
+        );
+    }
+
+    fn end_program(&mut self, place: usize) {
+        self.rules.program_ends(&mut self.visitors[place].client);
+        self.harness.program_ended(place);
         self.look(place);
     }
 
@@ -220,6 +254,7 @@ impl<R: Rules> World<R> {
             now: self.harness.now(),
             received: &received,
             closed,
+            program: self.harness.program(place),
         };
         if let Err(error) = self.rules.judge(&mut visitor.client, &seen) {
             let shown = received.escape_ascii();
