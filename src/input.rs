@@ -20,7 +20,9 @@ use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::termios::{isatty, tcgetpgrp};
 
-use crate::config::limits::{INPUT_BACKGROUND, INPUT_LINE_BYTES_MAX, INPUT_LINES_MAX};
+use crate::config::limits::{
+    INPUT_BACKGROUND, INPUT_DROPPED_BYTES_MAX, INPUT_LINE_BYTES_MAX, INPUT_LINES_MAX,
+};
 
 /// What comes from standard input.
 #[derive(Debug, PartialEq, Eq)]
@@ -232,22 +234,30 @@ fn wait(
     }
 }
 
-/// Bytes to lines. What is longer than the limit is cut there, and its rest thrown away.
+/// Bytes to lines. What is longer than the limit is cut there, and its rest thrown away; what has
+/// no end at all (`/dev/zero`) is given up, because no operator types that.
 #[derive(Default)]
 struct Lines {
     line: Vec<u8>,
+    /// Bytes of the present line that were thrown away.
+    dropped: usize,
 }
 
 impl Lines {
-    /// Gives every whole line to `take`, until that says false; says whether it never did.
+    /// Gives every whole line to `take`, until that says false or a line has no end; says whether
+    /// it is worth reading on.
     fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(String) -> bool) -> bool {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, whole) = match piece.strip_suffix(b"\n") {
                 Some(text) => (text, true),
                 None => (piece, false),
             };
-            let room = INPUT_LINE_BYTES_MAX - self.line.len();
-            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            let taken = text.len().min(INPUT_LINE_BYTES_MAX - self.line.len());
+            self.line.extend_from_slice(&text[..taken]);
+            self.dropped += text.len() - taken;
+            if self.dropped > INPUT_DROPPED_BYTES_MAX {
+                return false;
+            }
             if whole && !self.last().is_none_or(&mut take) {
                 return false;
             }
@@ -257,6 +267,7 @@ impl Lines {
 
     /// The line as far as it has come, if there is any of it.
     fn last(&mut self) -> Option<String> {
+        self.dropped = 0;
         let line = std::mem::take(&mut self.line);
         (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
     }
@@ -265,6 +276,20 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_end_is_given_up() {
+        let mut lines = Lines::default();
+        let zeros = [0; INPUT_LINE_BYTES_MAX];
+        let reads = (0..).take_while(|_| lines.feed(&zeros, |_| true)).count();
+        assert_eq!(reads, 1 + INPUT_DROPPED_BYTES_MAX / zeros.len());
+        // A long line that does end is no such thing, nor are many of them.
+        let mut lines = Lines::default();
+        for _ in 0..3 {
+            assert!(lines.feed(&vec![b'x'; INPUT_DROPPED_BYTES_MAX], |_| true));
+            assert!(lines.feed(b"\n", |_| true));
+        }
+    }
 
     #[test]
     fn lines_come_out_whole_cut_at_the_limit_and_without_empty_ones() {

@@ -182,6 +182,9 @@ pub const INPUT_LINES_MAX: usize = 256;
 /// Bytes of such a line; a terminal itself cuts at 4,095 (termios(3)).
 pub const INPUT_LINE_BYTES_MAX: usize = 4096;
 
+/// Bytes beyond that of a line without an end, after which nobody is taken to type there.
+pub const INPUT_DROPPED_BYTES_MAX: usize = 1024 * 1024;
+
 /// In the background of a shell: the time after which the reader looks whether it is in the
 /// foreground again. Nothing tells it: `fg` sends no signal to a job that runs.
 pub const INPUT_BACKGROUND: Duration = Duration::from_secs(1);
