@@ -10,8 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use rustix::io::ioctl_fionbio;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::client::read_all;
+use crate::support::process::descendants;
 use crate::support::server::{Builder, Server};
 use crate::support::stream::Client;
 use crate::support::{LIMIT, have, wait_until};
@@ -70,7 +72,10 @@ impl Bare {
 
 impl Drop for Bare {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // The lowest first: a relay that is killed may leave the server behind.
+        for pid in descendants(Pid::from_child(&self.child)).into_iter().rev() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
