@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 
 use crate::support::program::running;
-use crate::support::{have, process, wait_until};
+use crate::support::{can_inject, process, wait_until};
 
 /// Three clients, one of which may meet the fault, and then one that has to be served. Faults of
 /// the start itself are no part of this.
@@ -62,7 +62,7 @@ fn survives(fault: &str) {
 
 #[test]
 fn a_call_that_fails_once_harms_at_most_one_client() {
-    if !have("strace") {
+    if !can_inject() {
         return;
     }
     let mut faults = vec![

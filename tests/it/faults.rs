@@ -8,29 +8,16 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::client::{read_all, run};
+use crate::support::client::read_all;
 use crate::support::server::{Builder, Server};
 use crate::support::stream::{Client, one_at_a_time};
-use crate::support::{LIMIT, have, process, wait_until};
+use crate::support::{LIMIT, can_inject, process, wait_until};
 
 /// Errors are injected into the first, the second ... up to this occurrence of a call.
 const OCCURRENCES: usize = 20;
 
 /// Conversations after the start of the server, enough for so many occurrences of each call.
 const CONVERSATIONS: usize = 22;
-
-/// Whether strace is here and may trace.
-fn can_inject() -> bool {
-    if !have("strace") {
-        return false;
-    }
-    let may = run("strace", &["-f", "true"], b"").status.success();
-    assert!(may || std::env::var_os("CI").is_none(), "ptrace is refused");
-    if !may {
-        eprintln!("skipped: strace may not trace here (ptrace is refused)");
-    }
-    may
-}
 
 /// A server with one error injected, at the `occurrence`th such call of its main thread.
 fn injected(call: &str, error: &str, occurrence: usize) -> Builder {

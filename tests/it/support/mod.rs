@@ -41,3 +41,16 @@ pub fn have(program: &str) -> bool {
     }
     found
 }
+
+/// Whether strace is here and may trace.
+pub fn can_inject() -> bool {
+    if !have("strace") {
+        return false;
+    }
+    let may = client::run("strace", &["-f", "true"], b"").status.success();
+    assert!(may || std::env::var_os("CI").is_none(), "ptrace is refused");
+    if !may {
+        eprintln!("skipped: strace may not trace here (ptrace is refused)");
+    }
+    may
+}
