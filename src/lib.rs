@@ -14,6 +14,7 @@ pub mod client;
 pub mod config;
 pub mod exit;
 pub mod input;
+pub mod lanes;
 pub mod output;
 pub mod reactor;
 pub mod serve;

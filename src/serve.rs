@@ -1,14 +1,20 @@
 //! Joins the registry to the reactor: builds the services that are asked for, binds, serves.
 
+mod ask;
+pub mod data;
+
+use std::sync::Arc;
+
 use log::LevelFilter;
 
 use crate::cli::{self, ServeArgs};
 use crate::config::board;
 use crate::config::endpoint::{Endpoint, ListenerSpec};
-use crate::config::limits::OUTPUT_FLUSH;
+use crate::config::limits::{LANES_STOP, OUTPUT_FLUSH};
 use crate::config::options::Values;
 use crate::exit::Exit;
 use crate::input;
+use crate::lanes::Lanes;
 use crate::output::Output;
 use crate::reactor::{self, Reactor, Settings, StartError, UdpOptions, UnixOptions};
 use crate::service::{Entry, Hosted};
@@ -87,29 +93,23 @@ fn plan(specs: &[ListenerSpec]) -> Result<Vec<Planned<'_>>, String> {
 
 fn serve(
     args: &ServeArgs,
-    plan: Vec<Planned<'_>>,
+    mut plan: Vec<Planned<'_>>,
     stdout: &Output,
     stderr: &Output,
 ) -> Result<(), StartError> {
-    let allowed = reactor::connections_allowed(args.listeners.len());
-    let connections_max = args.max_connections.map_or(allowed, |wanted| {
-        if wanted > allowed {
-            log::warn!(
-                target: "switchboard",
-                "--max-connections {wanted}: the descriptor limit allows {allowed}"
-            );
-        }
-        wanted.min(allowed)
-    });
-    let settings = Settings {
-        grace: args.grace,
-        idle_timeout: (!args.idle_timeout.is_zero()).then_some(args.idle_timeout),
-        connections_max,
-        descriptors_max: allowed,
-        accepts: args.accepts,
-        seed: args.seed,
-    };
+    let given = args.data.clone();
+    let data = Box::new(move || data::directory(given.as_deref()).map(Some));
+    let (lanes, mut workshop) = Lanes::new(data, Box::new(ask::on_terminal));
+    for Planned { entry, host, .. } in &mut plan {
+        host.start(&mut workshop)
+            .map_err(|problem| StartError::new(entry.name, problem))?;
+    }
+    let bell = Arc::clone(&workshop.bell);
+    // With it goes the last that could start a thread.
+    drop(workshop);
+    let settings = settings(args);
     let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
+    reactor.listen_to_lanes(lanes, &bell);
     let mut table = String::new();
     for Planned {
         entry,
@@ -135,7 +135,35 @@ fn serve(
     table.push_str("ready\n");
     stdout.write(table.as_bytes());
     stdout.wake();
-    reactor.run()
+    let ended = reactor.run();
+    let lanes = reactor.take_lanes();
+    // The services go first: their lanes end once they have done what they were given.
+    drop(reactor);
+    if lanes.is_some_and(|lanes| !lanes.stop(LANES_STOP)) {
+        log::warn!(target: "switchboard", "ending with work under way that took too long");
+    }
+    ended
+}
+
+fn settings(args: &ServeArgs) -> Settings {
+    let allowed = reactor::connections_allowed(args.listeners.len());
+    let connections_max = args.max_connections.map_or(allowed, |wanted| {
+        if wanted > allowed {
+            log::warn!(
+                target: "switchboard",
+                "--max-connections {wanted}: the descriptor limit allows {allowed}"
+            );
+        }
+        wanted.min(allowed)
+    });
+    Settings {
+        grace: args.grace,
+        idle_timeout: (!args.idle_timeout.is_zero()).then_some(args.idle_timeout),
+        connections_max,
+        descriptors_max: allowed,
+        accepts: args.accepts,
+        seed: args.seed,
+    }
 }
 
 /// The directory of the default board's sockets is made where a listener wants it.

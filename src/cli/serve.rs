@@ -1,21 +1,17 @@
 //! `serve`: its flags, and their check against the registry of services.
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use rustix::fs::{Access, access};
-use rustix::io::Errno;
 
 use super::{complain, usage_error};
 use crate::config::board;
 use crate::config::endpoint::{Endpoint, ListenerSpec};
 use crate::config::limits::LISTENER_PATH_BYTES_MAX;
 use crate::config::options::{self, OptionError, parse_duration};
-use crate::exit::{Exit, words};
+use crate::exit::Exit;
+use crate::serve::data;
 use crate::service::Entry;
 use crate::services;
 
@@ -33,7 +29,7 @@ pub struct ServeArgs {
     pub max_connections: Option<usize>,
     /// How long a silent connection is kept; zero is for ever.
     pub idle_timeout: Duration,
-    /// Where services keep what must survive a restart, if it was given; it exists and is usable.
+    /// Where services keep what must survive a restart, if it was given.
     pub data: Option<PathBuf>,
     /// Where the random numbers of services begin, if that was given.
     pub seed: Option<u64>,
@@ -75,9 +71,8 @@ pub struct Flags {
     #[arg(long, value_name = "D", default_value = "10m", value_parser = parse_duration)]
     idle_timeout: Duration,
 
-    /// Where services keep what must survive a restart; made with mode 0700 [default: none]
-    ///
-    /// No service keeps anything so far.
+    /// Where services keep what must survive a restart; made with mode 0700 [default:
+    /// $XDG_STATE_HOME/switchboard, else ~/.local/state/switchboard]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -92,10 +87,8 @@ pub(super) fn run(flags: Flags) -> Exit {
         Ok(args) => args,
         Err(problem) => return usage_error(&problem),
     };
-    if let Some(path) = &args.data
-        && let Err(error) = make_data_directory(path)
-    {
-        complain(format_args!("{}: {}", path.display(), words(&error)));
+    if let Err(problem) = args.data.as_deref().map_or(Ok(()), data::prepare) {
+        complain(problem);
         return Exit::Failure;
     }
     crate::serve::run(&args)
@@ -180,19 +173,6 @@ fn check_place(spec: &ListenerSpec) -> Result<(), OptionError> {
         _ if spec.values.text("rate").is_none() => Ok(()),
         _ => Err(OptionError::new("rate", "is for UDP sockets only")),
     }
-}
-
-/// Makes the directory and what is missing above it, with mode 0700; one that is there is left as
-/// it is, and must be a directory that can be read and written.
-fn make_data_directory(path: &Path) -> io::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| match error.kind() {
-        // What is there is something else.
-        io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
-        _ => error,
-    })?;
-    access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -93,6 +93,13 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Pieces of mail between sessions that one iteration delivers; the rest waits for the next.
 pub const MAIL_PER_ITERATION: usize = 4096;
 
+/// Results of lanes that one turn delivers for each service; the rest waits for the next.
+pub const RESULTS_PER_TURN: usize = 256;
+
+/// How long the end of the process waits for the lanes to finish what they were given: a synced
+/// commit takes milliseconds, and whoever was told nothing knows nothing.
+pub const LANES_STOP: Duration = Duration::from_secs(2);
+
 /// Turns given in one iteration; with more work than that the poller is asked in between, so that
 /// ten thousand replies that are due together make no iteration of a tenth of a second.
 pub const TURNS_PER_ITERATION: usize = 1024;

@@ -8,7 +8,9 @@ use rustix::process::Pid;
 
 use super::buffer::Outbound;
 use super::stream::Stream;
-use crate::config::limits::{FLOW_IDLE, HIGH_WATER_BYTES, LINGER_BYTES_MAX, LOW_WATER_BYTES};
+use crate::config::limits::{
+    FLOW_IDLE, HIGH_WATER_BYTES, INPUT_KEPT_BYTES_MAX, LINGER_BYTES_MAX, LOW_WATER_BYTES,
+};
 use crate::service::{Call, CloseReason, Effects, Moment, Peer, SourceId};
 
 /// Where a connection stands on its way from `accept` to `bury`.
@@ -59,6 +61,10 @@ pub(super) struct Connection {
     pub choked: bool,
     /// Its service reads its peers.
     pub reads: bool,
+    /// Its session takes no input at present.
+    pub paused: bool,
+    /// Its session takes input again, and has not been offered yet what was kept.
+    pub resumed: bool,
     /// The program that has, or had, its socket.
     pub program: Option<Pid>,
     /// Its listener has `notify=usr1`.
@@ -106,6 +112,8 @@ impl Connection {
             asks_writable: false,
             choked: false,
             reads: true,
+            paused: false,
+            resumed: false,
             program: None,
             notify: false,
             reason: None,
@@ -190,6 +198,16 @@ impl Connection {
                 .map_or(0, |inbound| inbound.0.capacity())
     }
 
+    /// Ends the session where it has left more unused than a message may have. One that takes no
+    /// input at present has left it for later: that is bounded by what one read gives.
+    pub(super) fn bound_input(&mut self) {
+        let waits = self.paused || self.resumed;
+        let unused = self.inbound.as_ref().map_or(0, |inbound| inbound.0.len());
+        if !waits && unused > INPUT_KEPT_BYTES_MAX {
+            self.close(CloseReason::InputTooLong);
+        }
+    }
+
     /// Applies the water marks to what is unsent now.
     pub(super) fn mark_water(&mut self) {
         let unsent = self.unsent();
@@ -210,7 +228,13 @@ impl Connection {
             Phase::Lingering => true,
             Phase::HandedOver | Phase::Dead => false,
         };
-        room && self.readable && !self.input_ended
+        let waits = self.phase == Phase::Open && (self.paused || self.resumed);
+        room && self.readable && !self.input_ended && !waits
+    }
+
+    /// Whether its session is to be offered again what it had left unused.
+    pub(super) fn wants_offer(&self) -> bool {
+        self.phase == Phase::Open && self.resumed && !self.choked
     }
 
     /// Whether a write is to be tried.

@@ -29,6 +29,7 @@ mod mark;
 mod peer;
 mod program_log;
 mod report;
+mod results;
 mod run_queue;
 mod settle;
 mod signals;
@@ -64,6 +65,7 @@ use crate::config::limits::{
     EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
     STALL, TURNS_PER_ITERATION,
 };
+use crate::lanes::Lanes;
 use crate::output::Output;
 use crate::service::{Effects, Entry, Hosted, Mail, Moment, Random, SourceId};
 
@@ -148,6 +150,10 @@ pub struct Reactor {
     console: Option<SourceId>,
     /// Somebody is at the console.
     operator: bool,
+    /// The threads that block in the loop's place.
+    lanes: Option<Lanes>,
+    /// Why the server ends with an error, if it does.
+    failure: Option<StartError>,
     stdout: Output,
     stderr: Output,
 }
@@ -214,6 +220,8 @@ impl Reactor {
             waker: Arc::new(waker),
             console: None,
             operator: false,
+            lanes: None,
+            failure: None,
             stdout,
             stderr,
         })
@@ -256,7 +264,8 @@ impl Reactor {
     /// Serves until a signal or the last of `--accepts`.
     ///
     /// # Errors
-    /// Where the poller itself fails; nothing a client does can cause that.
+    /// Where the poller itself fails, or the thread of a lane has died; nothing a client does can
+    /// cause either.
     pub fn run(&mut self) -> Result<(), StartError> {
         self.effects.notes_wanted = log::log_enabled!(target: "switchboard", log::Level::Info);
         let mut result = Ok(());
@@ -264,7 +273,8 @@ impl Reactor {
             result = self.iterate();
         }
         self.kill_programs();
-        result.map_err(|error| StartError::io("the poller", &error))
+        result.map_err(|error| StartError::io("the poller", &error))?;
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn iterate(&mut self) -> io::Result<()> {

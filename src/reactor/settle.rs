@@ -46,6 +46,11 @@ impl Reactor {
             if let DeadlineChange::Set(deadline) = effects.deadline {
                 c.deadline = deadline;
             }
+            if let Some(pause) = effects.pause {
+                c.paused = pause;
+                c.resumed = !pause;
+            }
+            c.bound_input();
             match effects.ending {
                 Some(Ending::Close(reason)) => c.close(reason),
                 Some(Ending::Abort(reason)) => c.abort(reason),
@@ -97,7 +102,7 @@ impl Reactor {
             return;
         }
         let crowded = *kept > KEPT_BYTES_MAX;
-        if c.wants_write() || c.wants_read(crowded) {
+        if c.wants_write() || c.wants_read(crowded) || c.wants_offer() {
             run_queue.push(id, &mut c.queued);
         }
         let deadline = c.next_deadline(idle);

@@ -12,11 +12,9 @@ use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
 use super::connection::{Connection, Inbound, Phase};
-use super::hex::Dump;
+use super::hex::Received;
 use super::sources::Source;
-use crate::config::limits::{
-    INPUT_KEPT_BYTES_MAX, KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX,
-};
+use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
 use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
 
 /// What one read gave.
@@ -44,6 +42,9 @@ impl Reactor {
             }
             Some(Source::Waker) => {
                 self.take_started();
+                if self.take_results() {
+                    self.run_queue.push(id, &mut false);
+                }
                 if let Some(console) = self.console {
                     self.turn_console(console);
                 }
@@ -83,6 +84,12 @@ impl Reactor {
             }
             c.ask(id, poll.registry());
         }
+        if c.wants_offer() {
+            self.offer_again(id);
+        }
+        let Some(c) = self.sources.connection(id) else {
+            return;
+        };
         if c.wants_read(crowded) {
             match c.phase {
                 Phase::Open => self.read(id),
@@ -126,7 +133,10 @@ impl Reactor {
             Got::Bytes(count) => {
                 trace!(
                     target: "switchboard",
-                    "{} #{} receives{}", served.entry.name, c.number, Dump(&inbox[kept..kept + count])
+                    "{} #{} receives{}",
+                    served.entry.name,
+                    c.number,
+                    Received { bytes: &inbox[kept..kept + count], secret: served.entry.secret }
                 );
                 let input = &inbox[..kept + count];
                 let used = served.host.receive(c.session, input, call);
@@ -195,7 +205,8 @@ impl Reactor {
         }
     }
 
-    /// After a deadline the session may read bytes differently that it had left unused.
+    /// Offers what a session had left unused: after a deadline it may read it differently, and once
+    /// it has resumed it goes on there.
     fn offer_again(&mut self, id: SourceId) {
         let Self {
             sources,
@@ -208,9 +219,10 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open || c.input_ended {
+        if c.phase != Phase::Open || c.input_ended || c.paused {
             return;
         }
+        c.resumed = false;
         let Some(inbound) = c.inbound.take() else {
             return;
         };
@@ -316,15 +328,10 @@ impl Connection {
         }
     }
 
-    /// Keeps input that the session has not used; too much of it ends the connection.
+    /// Keeps input that the session has not used; `settle` looks whether it is too much.
     fn keep(&mut self, rest: &[u8]) {
-        if rest.is_empty() || self.phase != Phase::Open {
-            return;
+        if !rest.is_empty() && self.phase == Phase::Open {
+            self.inbound = Some(Box::new(Inbound(rest.to_vec())));
         }
-        if rest.len() > INPUT_KEPT_BYTES_MAX {
-            self.close(CloseReason::InputTooLong);
-            return;
-        }
-        self.inbound = Some(Box::new(Inbound(rest.to_vec())));
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::effects::{Item, Mail, Program};
-use super::{CloseReason, DeadlineChange, Effects, Ending, Moment, Peer, Service, SourceId};
+use super::{CloseReason, DeadlineChange, Effects, Ending, Lane, Moment, Peer, Service, SourceId};
 
 /// The surroundings of one callback: who calls, when, and a way to ask for effects.
 ///
@@ -121,6 +121,38 @@ impl<S: Service> Cx<'_, S> {
         self.effects.program.get_or_insert(program);
     }
 
+    /// Hands a job to a lane; what comes of it arrives as [`Service::done`].
+    ///
+    /// # Errors
+    /// Gives the job back where the lane is full.
+    pub fn offload<J>(&mut self, lane: &Lane<J>, job: J) -> Result<(), J> {
+        lane.push(self.id, job)
+    }
+
+    /// Has no input given to this session until it says [`Cx::resume`]: it waits for a job, or
+    /// lets the peer wait. What was left unused is kept, the rest stays with the kernel, and so
+    /// does the end of the peer's writing. Everything else is delivered. Streams only.
+    pub fn pause(&mut self) {
+        debug_assert!(!self.datagram, "datagrams can't be kept waiting");
+        self.effects.pause = Some(true);
+    }
+
+    /// Takes a pause back; what was left unused is offered again at once.
+    pub fn resume(&mut self) {
+        self.effects.pause = Some(false);
+    }
+
+    /// Takes no more of what was offered for now: what this callback leaves unused is offered again
+    /// once what was sent has gone out. For a session whose answers are longer than its input.
+    pub fn yield_turn(&mut self) {
+        self.effects.pause = Some(false);
+    }
+
+    /// Bytes that this callback has sent so far.
+    pub fn sent(&self) -> usize {
+        self.effects.output.len()
+    }
+
     /// Sets the session's one deadline to `after` from now, in place of any earlier one.
     pub fn set_deadline(&mut self, after: Duration) {
         self.effects.deadline = DeadlineChange::Set(self.now.after(after));
@@ -191,6 +223,14 @@ impl ServiceCx<'_> {
             to: other,
             item: Item::Notify,
         });
+    }
+
+    /// Hands a job to a lane, for the connection of that id.
+    ///
+    /// # Errors
+    /// Gives the job back where the lane is full.
+    pub fn offload<J>(&mut self, lane: &Lane<J>, id: SourceId, job: J) -> Result<(), J> {
+        lane.push(id, job)
     }
 
     /// Prints a line on the operator's terminal. Bytes of a peer have to be escaped by the caller.

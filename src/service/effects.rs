@@ -20,6 +20,8 @@ pub struct Effects {
     pub program: Option<Program>,
     /// The peer of this session has shown that it receives what it is sent.
     pub proved: bool,
+    /// Whether the session stops or goes on being given input; as it was where `None`.
+    pub pause: Option<bool>,
     /// Whether the connection ends, and how.
     pub ending: Option<Ending>,
     /// What becomes of the session's deadline.
@@ -94,6 +96,7 @@ impl Effects {
         self.mail.clear();
         self.prints.clear();
         self.program = None;
+        self.pause = None;
         self.ending = None;
         self.deadline = DeadlineChange::Keep;
         self.notes.clear();
@@ -110,5 +113,6 @@ impl Effects {
             && self.mail.is_empty()
             && self.prints.is_empty()
             && self.program.is_none()
+            && self.pause.is_none()
     }
 }

@@ -18,15 +18,17 @@
 //! assert_eq!(t.take(a), b"second\n");
 //! ```
 
+mod lanes;
 mod operator;
+mod settle;
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::{
-    Call, CloseReason, DeadlineChange, Effects, Ending, Entry, Hosted, Item, Mail, Moment, Peer,
-    Program, Random, SourceId,
+    Call, CloseReason, Effects, Ending, Entry, Hosted, Mail, Moment, Peer, Program, Random,
+    SourceId, Worker,
 };
 use crate::config::limits::INPUT_KEPT_BYTES_MAX;
 use crate::config::options::Values;
@@ -41,6 +43,11 @@ pub struct Harness {
     prints: Vec<String>,
     mail: VecDeque<Mail>,
     operator: bool,
+    workers: Vec<(&'static str, Box<dyn Worker>)>,
+    /// Lanes do their work by themselves, after each event.
+    lanes_run: bool,
+    /// Peers whose sessions have resumed.
+    resumed: VecDeque<usize>,
 }
 
 struct State {
@@ -54,6 +61,9 @@ struct State {
     datagram: bool,
     datagrams: Vec<Vec<u8>>,
     program: Option<Program>,
+    paused: bool,
+    /// The peer has ended its writing while its session was paused.
+    end_waits: bool,
 }
 
 /// What happens to a peer; one callback each.
@@ -63,6 +73,7 @@ enum Event<'a> {
     Deadline,
     ShuttingDown,
     Notified,
+    Done,
 }
 
 impl Harness {
@@ -91,7 +102,8 @@ impl Harness {
                 .check_keys(&[entry.options])
                 .unwrap_or_else(|error| panic!("{error}"));
         }
-        let host = (entry.build)(&values).unwrap_or_else(|error| panic!("{}", error.error));
+        let mut host = (entry.build)(&values).unwrap_or_else(|error| panic!("{}", error.error));
+        let workers = lanes::start(&mut *host);
         let effects = Effects {
             notes_wanted: true,
             ..Effects::default()
@@ -105,6 +117,9 @@ impl Harness {
             prints: Vec::new(),
             mail: VecDeque::new(),
             operator: false,
+            workers,
+            lanes_run: true,
+            resumed: VecDeque::new(),
         }
     }
 
@@ -130,10 +145,19 @@ impl Harness {
     }
 
     fn open_as(&mut self, listener: u16, datagram: bool) -> usize {
+        let port = u16::try_from(40_000 + self.peers.len() % 20_000).unwrap_or(u16::MAX);
+        let peer = Peer::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        self.open_by(listener, peer, datagram)
+    }
+
+    /// That peer comes by the listener with this place, on a stream.
+    pub fn open_peer_at(&mut self, listener: u16, peer: Peer) -> usize {
+        self.open_by(listener, peer, false)
+    }
+
+    fn open_by(&mut self, listener: u16, peer: Peer, datagram: bool) -> usize {
         let place = self.peers.len();
         let number = u32::try_from(place + 1).unwrap_or(u32::MAX);
-        let port = u16::try_from(40_000 + place % 20_000).unwrap_or(u16::MAX);
-        let peer = Peer::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let id = SourceId {
             key: number,
             generation: 0,
@@ -160,9 +184,11 @@ impl Harness {
             datagram,
             datagrams: Vec::new(),
             program: None,
+            paused: false,
+            end_waits: false,
         });
         self.settle(place);
-        self.deliver();
+        self.go_on();
         place
     }
 
@@ -173,11 +199,15 @@ impl Harness {
     /// Where the service leaves more bytes unused than the reactor would keep.
     pub fn feed(&mut self, place: usize, bytes: &[u8]) {
         let state = &mut self.peers[place];
-        if state.ending.is_some() || state.input_ended || !self.host.reads() {
+        if state.ending.is_some() || state.input_ended || state.end_waits || !self.host.reads() {
             return;
         }
         let mut input = std::mem::take(&mut state.kept);
         input.extend_from_slice(bytes);
+        if state.paused {
+            state.kept = input;
+            return;
+        }
         self.offer(place, input);
     }
 
@@ -185,6 +215,10 @@ impl Harness {
     pub fn end(&mut self, place: usize) {
         let state = &mut self.peers[place];
         if state.ending.is_some() || state.input_ended || state.datagram || !self.host.reads() {
+            return;
+        }
+        if state.paused {
+            state.end_waits = true;
             return;
         }
         state.input_ended = true;
@@ -198,7 +232,7 @@ impl Harness {
         if self.peers[place].ending.is_none() && self.peers[place].program.is_none() {
             self.peers[place].ending = Some(Ending::Abort(CloseReason::Reset));
             self.close_session(place);
-            self.deliver();
+            self.go_on();
         }
     }
 
@@ -212,7 +246,7 @@ impl Harness {
         if self.peers[place].ending.is_none() && self.peers[place].program.is_some() {
             self.peers[place].ending = Some(Ending::Close(CloseReason::ProgramEnded));
             self.close_session(place);
-            self.deliver();
+            self.go_on();
         }
     }
 
@@ -238,7 +272,8 @@ impl Harness {
             self.peers[place].deadline = Moment::NEVER;
             self.call(place, Event::Deadline);
             let state = &mut self.peers[place];
-            if state.ending.is_none() && !state.input_ended && !state.kept.is_empty() {
+            let waits = state.paused || state.kept.is_empty();
+            if state.ending.is_none() && !state.input_ended && !waits {
                 let kept = std::mem::take(&mut state.kept);
                 self.offer(place, kept);
             }
@@ -292,14 +327,16 @@ impl Harness {
     fn offer(&mut self, place: usize, mut input: Vec<u8>) {
         let used = self.call(place, Event::Receive(&input));
         input.drain(..used);
-        if self.peers[place].datagram {
+        let state = &mut self.peers[place];
+        if state.datagram {
             input.clear();
         }
-        assert!(
-            input.len() <= INPUT_KEPT_BYTES_MAX,
-            "the service bounds its own messages"
-        );
-        self.peers[place].kept = input;
+        // What came meanwhile, while the lanes ran, stands behind.
+        input.append(&mut state.kept);
+        let bounded = state.paused || input.len() <= INPUT_KEPT_BYTES_MAX;
+        assert!(bounded, "the service bounds its own messages");
+        state.kept = input;
+        self.go_on();
     }
 
     fn call(&mut self, place: usize, event: Event<'_>) -> usize {
@@ -325,72 +362,12 @@ impl Harness {
             Event::Deadline => self.host.deadline(state.session, call),
             Event::ShuttingDown => self.host.shutting_down(state.session, call),
             Event::Notified => self.host.notified(state.session, call),
+            Event::Done => self.host.done(state.session, call),
         }
         self.settle(place);
-        self.deliver();
+        if !matches!(event, Event::Receive(_)) {
+            self.go_on();
+        }
         used
-    }
-
-    fn settle(&mut self, place: usize) {
-        let state = &mut self.peers[place];
-        state.sent.extend_from_slice(&self.effects.output);
-        let mut from = 0;
-        for to in &self.effects.datagrams {
-            state
-                .datagrams
-                .push(self.effects.output[from..*to].to_vec());
-            from = *to;
-        }
-        if let DeadlineChange::Set(moment) = self.effects.deadline {
-            state.deadline = moment;
-        }
-        state.program = self.effects.program.take().or(state.program.take());
-        let ending = self.effects.ending;
-        self.settle_service();
-        if let Some(ending) = ending {
-            self.peers[place].ending = Some(ending);
-            self.close_session(place);
-        }
-    }
-
-    /// Takes what concerns the service as a whole, and forgets the rest.
-    fn settle_service(&mut self) {
-        self.notes.append(&mut self.effects.notes);
-        self.prints.append(&mut self.effects.prints);
-        self.mail.extend(self.effects.mail.drain(..));
-        self.effects.clear();
-    }
-
-    fn close_session(&mut self, place: usize) {
-        let state = &mut self.peers[place];
-        state.deadline = Moment::NEVER;
-        self.host.closed(state.session, self.now, &mut self.effects);
-        self.settle_service();
-    }
-
-    /// Delivers mail, in order, to those who are still open.
-    fn deliver(&mut self) {
-        while let Some(Mail { to, item }) = self.mail.pop_front() {
-            let place = to.key as usize - 1;
-            let state = &mut self.peers[place];
-            if state.ending.is_some() || state.program.is_some() {
-                continue;
-            }
-            match item {
-                Item::Bytes(bytes) => {
-                    state.sent.extend_from_slice(&bytes);
-                    if state.datagram {
-                        state.datagrams.push(bytes);
-                    }
-                }
-                Item::Close(reason) => {
-                    state.ending = Some(Ending::Close(reason));
-                    self.close_session(place);
-                }
-                Item::Notify => {
-                    self.call(place, Event::Notified);
-                }
-            }
-        }
     }
 }

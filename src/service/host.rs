@@ -1,8 +1,12 @@
 //! The one virtual boundary: a typed service with its sessions and options behind one object.
 
+use std::sync::mpsc::Receiver;
+
 use slab::Slab;
 
-use super::{CloseReason, Cx, Effects, Ending, Moment, Peer, Service, ServiceCx, SourceId};
+use super::{
+    CloseReason, Cx, Effects, Ending, Kit, Moment, Peer, Service, ServiceCx, SourceId, Workshop,
+};
 use crate::config::options::{FromValues as _, OptionError, Values};
 
 /// Which listener's options were wrong, and how.
@@ -40,6 +44,18 @@ pub struct Call<'a> {
 /// The methods are those of [`Service`]; a key that is not open is a bug of the runner: it is
 /// caught by an assertion in debug builds and ends that connection otherwise.
 pub trait Hosted {
+    /// See [`Service::start`]; called once, before anything else.
+    ///
+    /// # Errors
+    /// Why the server can't start.
+    fn start(&mut self, workshop: &mut Workshop) -> Result<(), String>;
+    /// Takes the next result of a lane, if there is one; says whose it is. It is to be delivered,
+    /// by `done` or `orphaned`, before the next one is taken.
+    fn take_result(&mut self) -> Option<SourceId>;
+    /// See [`Service::done`]; delivers the result that was taken.
+    fn done(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::orphaned`]; delivers the result that was taken.
+    fn orphaned(&mut self, now: Moment, effects: &mut Effects);
     /// A peer has come by the listener with this place among those given to `build`.
     fn open(&mut self, listener: u16, call: Call<'_>) -> u32;
     /// See [`Service::receive`].
@@ -67,6 +83,9 @@ pub struct Host<S: Service> {
     service: S,
     listeners: Vec<S::Options>,
     sessions: Slab<(u16, S::Session)>,
+    results: Option<Receiver<(SourceId, S::Done)>>,
+    /// The result that was taken and not delivered yet.
+    taken: Option<S::Done>,
 }
 
 impl<S: Service> Host<S> {
@@ -87,6 +106,8 @@ impl<S: Service> Host<S> {
             service,
             listeners: options,
             sessions: Slab::new(),
+            results: None,
+            taken: None,
         }))
     }
 
@@ -135,6 +156,35 @@ fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
 }
 
 impl<S: Service> Hosted for Host<S> {
+    fn start(&mut self, workshop: &mut Workshop) -> Result<(), String> {
+        let (mut kit, results) = Kit::new(workshop);
+        self.service.start(&mut kit)?;
+        self.results = Some(results);
+        Ok(())
+    }
+
+    fn take_result(&mut self) -> Option<SourceId> {
+        let (id, done) = self.results.as_ref()?.try_recv().ok()?;
+        debug_assert!(
+            self.taken.is_none(),
+            "a result is delivered before the next is taken"
+        );
+        self.taken = Some(done);
+        Some(id)
+    }
+
+    fn done(&mut self, session: u32, call: Call<'_>) {
+        if let Some(done) = self.taken.take() {
+            self.with(session, call, |service, s, cx| service.done(s, done, cx));
+        }
+    }
+
+    fn orphaned(&mut self, now: Moment, effects: &mut Effects) {
+        if let Some(done) = self.taken.take() {
+            self.service.orphaned(done, &mut ServiceCx { now, effects });
+        }
+    }
+
     fn open(&mut self, listener: u16, call: Call<'_>) -> u32 {
         let mut cx = cx(&self.listeners[usize::from(listener)], call);
         let session = self.service.open(&mut cx);

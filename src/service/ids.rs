@@ -15,6 +15,14 @@ pub struct SourceId {
     pub generation: u32,
 }
 
+impl SourceId {
+    /// No source ever: what is reported to it is for the service as a whole.
+    pub const NOBODY: Self = Self {
+        key: u32::MAX,
+        generation: u32::MAX,
+    };
+}
+
 /// A moment of the loop's monotonic clock: nanoseconds since the loop began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(u64);

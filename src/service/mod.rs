@@ -25,13 +25,18 @@
 //!    or has left bytes unread, stays.
 //! 9. Only such a service hands over, and a session that does has sent nothing before; its only
 //!    further callback is `closed`.
-//! 10. Callbacks do not block, read no clock, and do not panic, whatever the input.
+//! 10. A paused session gets neither `receive` nor `end_of_input` until it resumes; then what it had
+//!     left unused is offered first. Deadlines, mail, results and the shutdown reach it all the same.
+//! 11. Each job that a lane took gives one result: to `done` of the session that handed it over, or
+//!     to `orphaned` once that has closed. Results of an ordered lane come in the order of its jobs.
+//! 12. Callbacks do not block, read no clock, and do not panic, whatever the input.
 
 mod cx;
 mod effects;
 pub mod harness;
 mod host;
 mod ids;
+mod lane;
 mod peer;
 mod random;
 mod reason;
@@ -40,11 +45,17 @@ pub use cx::{Cx, ServiceCx};
 pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
+pub use lane::{
+    AskPerson, Bell, FindData, Kit, Lane, Results, RunWorker, Worked, Worker, Workshop,
+};
 pub use peer::Peer;
 pub use random::Random;
 pub use reason::CloseReason;
 
 use crate::config::options::{FromValues, Opt, Values};
+
+/// What comes back from the lanes of a service that has none.
+pub type Never = std::convert::Infallible;
 
 /// What every text connection that is owed nothing reads when the server shuts down.
 pub const BYE: &[u8] = b"bye: the server is shutting down\n";
@@ -55,10 +66,22 @@ pub trait Service: Sized + 'static {
     type Options: FromValues + 'static;
     /// What is remembered about one peer; plain data, `()` if nothing is.
     type Session: 'static;
+    /// What comes back from a lane; [`Never`] where there is none.
+    type Done: Send + 'static;
 
     /// Whether its peers are read. A service that only hands sockets over says no, so that nothing
     /// is lost that a client sends before its program runs.
     const READS: bool = true;
+
+    /// Called once, after all options were found right and before anything is bound: makes the
+    /// service's lanes and reads what it has kept. This alone may block.
+    ///
+    /// # Errors
+    /// Why the server can't start, in words that name the file.
+    fn start(&mut self, kit: &mut Kit<'_, Self::Done>) -> Result<(), String> {
+        let _ = kit;
+        Ok(())
+    }
 
     /// A peer has come.
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Self::Session;
@@ -94,6 +117,16 @@ pub trait Service: Sized + 'static {
     /// Another session of this service has nudged this one, or the operator has gone.
     fn notified(&mut self, session: &mut Self::Session, cx: &mut Cx<'_, Self>) {
         let _ = (session, cx);
+    }
+
+    /// A job that this session handed to a lane is done.
+    fn done(&mut self, session: &mut Self::Session, done: Self::Done, cx: &mut Cx<'_, Self>) {
+        let _ = (session, done, cx);
+    }
+
+    /// A job is done whose session has closed meanwhile, or a lane reports something by itself.
+    fn orphaned(&mut self, done: Self::Done, cx: &mut ServiceCx<'_>) {
+        let _ = (done, cx);
     }
 
     /// The operator has typed a line whose first word is in the entry's `console` table, or that
@@ -143,6 +176,8 @@ pub struct Entry {
     pub datagrams: Option<Datagrams>,
     /// Words of the operator's console that are for this service, with their help.
     pub console: &'static [ConsoleWord],
+    /// Whether what its peers send holds secrets: a dump at `trace` then shows only its length.
+    pub secret: bool,
     /// Whether lines of the console that begin with no known word are for this service.
     pub takes_lines: bool,
     /// Endpoints of the default board; `RUNTIME` stands for the runtime directory.

@@ -1,6 +1,6 @@
 //! `echo`: every byte comes back, in order, until the client stops writing and all is back.
 
-use crate::service::{Cx, Datagrams, Entry, Host, Service};
+use crate::service::{Cx, Datagrams, Entry, Host, Never, Service};
 
 /// How `echo` is listed.
 pub const ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888
     options: &[],
     datagrams: Some(Datagrams::OneShot),
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &["tcp://127.0.0.1:8888", "udp://127.0.0.1:8888"],
     build: |listeners| Host::build(listeners, |_| Ok(Echo)),
@@ -30,6 +31,7 @@ pub struct Echo;
 impl Service for Echo {
     type Options = ();
     type Session = ();
+    type Done = Never;
 
     fn open(&mut self, _: &mut Cx<'_, Self>) {}
 

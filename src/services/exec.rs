@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::config::limits::{EXEC_RUNNING, EXEC_RUNNING_MAX, EXEC_WAITING_MAX};
 use crate::config::options::{FromValues, Opt, OptionError, Values};
 use crate::service::{
-    BYE, BuildError, CloseReason, Cx, Entry, Host, Program, Service, ServiceCx, SourceId,
+    BYE, BuildError, CloseReason, Cx, Entry, Host, Never, Program, Service, ServiceCx, SourceId,
 };
 
 /// How `exec` is listed.
@@ -43,6 +43,7 @@ Try it:  switchboard serve 'exec=tcp://127.0.0.1:8080?run=./dialog.py'
     ],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, Exec::new),
@@ -172,6 +173,7 @@ impl Line {
 impl Service for Exec {
     type Options = Options;
     type Session = Session;
+    type Done = Never;
     const READS: bool = false;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {

@@ -12,7 +12,7 @@ use self::fold::folded;
 use self::names::Person;
 use crate::config::limits::{GUESS_MAX, GUESS_TRIES_MAX, LINE_BYTES_MAX};
 use crate::config::options::{FromValues, Opt, OptionError, Values};
-use crate::service::{BYE, CloseReason, Cx, Datagrams, Entry, Host, Service};
+use crate::service::{BYE, CloseReason, Cx, Datagrams, Entry, Host, Never, Service};
 use crate::wire::Escaped;
 use crate::wire::line::{Lines, Next};
 
@@ -57,6 +57,7 @@ Try it:  nc 127.0.0.1 8889",
     ],
     datagrams: Some(Datagrams::Flows),
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &["tcp://127.0.0.1:8889", "udp://127.0.0.1:8889"],
     build: |listeners| Host::build(listeners, |_| Ok(Guess)),
@@ -184,6 +185,7 @@ enum Wire {
 impl Service for Guess {
     type Options = Options;
     type Session = Session;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         let size = cx.options().game.size();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::limits::SLOT_SIZE_MAX;
 use crate::config::options::{FromValues, Opt, OptionError, Values};
-use crate::service::{BYE, BuildError, CloseReason, Cx, Entry, Host, Peer, Service};
+use crate::service::{BYE, BuildError, CloseReason, Cx, Entry, Host, Never, Peer, Service};
 use crate::wire::Escaped;
 
 /// How `slot` is listed.
@@ -44,6 +44,7 @@ Try it:  printf 'hello\\n' | nc -N 127.0.0.1 1050",
     ],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &["tcp://127.0.0.1:1050"],
     build: |listeners| Host::build(listeners, Slot::new),
@@ -188,6 +189,7 @@ impl Session {
 impl Service for Slot {
     type Options = Options;
     type Session = Session;
+    type Done = Never;
 
     fn open(&mut self, _: &mut Cx<'_, Self>) -> Session {
         Session {

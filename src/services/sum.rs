@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::config::options::{FromValues, Opt, OptionError, Values};
-use crate::service::{BYE, CloseReason, Cx, Entry, Host, Service};
+use crate::service::{BYE, CloseReason, Cx, Entry, Host, Never, Service};
 use crate::wire::line::{Lines, Next};
 use crate::wire::{Escaped, block};
 
@@ -30,6 +30,7 @@ Try it:  printf '5\\n-7\\n0\\n' | nc -N 127.0.0.1 1051",
     }],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &["tcp://127.0.0.1:1051", "unix:RUNTIME/sum.sock"],
     build: |listeners| Host::build(listeners, |_| Ok(Sum)),
@@ -88,6 +89,7 @@ enum Wire {
 impl Service for Sum {
     type Options = Options;
     type Session = Session;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         let wire = match cx.options() {

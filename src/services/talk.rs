@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::queue::{Queue, Waiting};
 use crate::config::limits::{LINE_BYTES_MAX, TALK_SHOWN_MAX, TALK_WAITING_MAX};
 use crate::config::options::{FromValues, Opt, OptionError, Values};
-use crate::service::{BYE, CloseReason, ConsoleWord, Cx, Entry, Host, Service, ServiceCx};
+use crate::service::{BYE, CloseReason, ConsoleWord, Cx, Entry, Host, Never, Service, ServiceCx};
 use crate::wire::line::{Lines, Next};
 use crate::wire::{Escaped, Readable};
 
@@ -48,6 +48,7 @@ Try it:  printf 'hello\\n' | nc -N 127.0.0.1 12345",
                    the client that has waited longest",
         },
     ],
+    secret: false,
     takes_lines: true,
     board: &["tcp://127.0.0.1:12345"],
     build: |listeners| Host::build(listeners, |_| Ok(Talk::default())),
@@ -107,6 +108,7 @@ enum Phase {
 impl Service for Talk {
     type Options = Options;
     type Session = Session;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         Session {

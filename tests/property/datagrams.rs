@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use switchboard::service::harness::Harness;
-use switchboard::service::{Cx, Datagrams, Entry, Host, Service};
+use switchboard::service::{Cx, Datagrams, Entry, Host, Never, Service};
 use switchboard::services;
 
 use crate::bytes::bytes;
@@ -19,6 +19,7 @@ const PROBE: Entry = Entry {
     options: &[],
     datagrams: Some(Datagrams::Flows),
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Probe)),
@@ -35,6 +36,7 @@ struct Probe;
 impl Service for Probe {
     type Options = ();
     type Session = ();
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) {
         assert!(cx.is_datagram());

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use switchboard::service::harness::Harness;
-use switchboard::service::{CloseReason, Cx, Entry, Host, Service, SourceId};
+use switchboard::service::{CloseReason, Cx, Entry, Host, Never, Service, SourceId};
 
 use crate::cases;
 
@@ -17,6 +17,7 @@ const PROBE: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Probe { ids: Vec::new() })),
@@ -34,6 +35,7 @@ struct Probe {
 impl Service for Probe {
     type Options = ();
     type Session = u8;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> u8 {
         self.ids.push(cx.id());

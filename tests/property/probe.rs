@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchboard::service::harness::Harness;
-use switchboard::service::{CloseReason, Cx, Entry, Host, Moment, Service, ServiceCx};
+use switchboard::service::{CloseReason, Cx, Entry, Host, Moment, Never, Service, ServiceCx};
 
 use crate::cases;
 
@@ -19,6 +19,7 @@ const ENTRY: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Probe)),
@@ -60,6 +61,7 @@ impl Session {
 impl Service for Probe {
     type Options = ();
     type Session = Session;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         count(cx.number(), |(opened, _)| *opened += 1);
@@ -211,6 +213,7 @@ struct Liar;
 impl Service for Liar {
     type Options = ();
     type Session = ();
+    type Done = Never;
 
     fn open(&mut self, _: &mut Cx<'_, Self>) {}
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use switchboard::service::harness::Harness;
-use switchboard::service::{Cx, Entry, Host, Program, Service, ServiceCx};
+use switchboard::service::{Cx, Entry, Host, Never, Program, Service, ServiceCx};
 use switchboard::services::exec;
 
 use crate::cases;
@@ -19,6 +19,7 @@ const PROBE: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Probe)),
@@ -35,6 +36,7 @@ impl Service for Probe {
     type Options = ();
     /// Whether the socket was handed over.
     type Session = bool;
+    type Done = Never;
     const READS: bool = false;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> bool {

@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "config",
             "wire::Escaped",
             "input",
+            "lanes",
             "output",
             "spawner",
             "exit::words",
@@ -37,6 +38,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "src/spawner.rs",
         &["service", "config::limits", "exit::words"],
     ),
+    ("src/lanes.rs", &["service"]),
     ("src/client", &["client", "wire", "config", "exit"]),
     (
         "src/cli",

@@ -10,7 +10,7 @@ use super::socket::Arrival;
 use super::{DatagramSocket, Local, debugging};
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Phase};
-use crate::reactor::hex::Dump;
+use crate::reactor::hex::{Dump, Received};
 use crate::reactor::settle::log_opening;
 use crate::reactor::sources::Source;
 use crate::reactor::stream::Stream;
@@ -28,7 +28,8 @@ impl Reactor {
         let mut credit = Credit::default();
         credit.received(&arrival.from, payload.len());
         let name = self.services[usize::from(service)].entry.name;
-        trace!(target: "switchboard", "{name} {peer} receives{}", Dump(payload));
+        let secret = self.services[usize::from(service)].entry.secret;
+        trace!(target: "switchboard", "{name} {peer} receives{}", Received { bytes: payload, secret });
         let call = one_call(id, &peer, self.now, self.operator, &mut self.effects);
         let session = self.services[usize::from(service)].host.open(place, call);
         let mut open = self.effects.ending.is_none();
@@ -110,9 +111,10 @@ impl Reactor {
             return;
         }
         let served = &mut services[usize::from(c.service)];
+        let secret = served.entry.secret;
         trace!(
             target: "switchboard",
-            "{} #{} receives{}", served.entry.name, c.number, Dump(payload)
+            "{} #{} receives{}", served.entry.name, c.number, Received { bytes: payload, secret }
         );
         let call = c.call(connection, *now, *operator, effects);
         let _ = served.host.receive(c.session, payload, call);

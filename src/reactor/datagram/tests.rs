@@ -8,7 +8,7 @@ use super::*;
 use crate::config::limits::{FLOW_IDLE, FLOWS_MAX};
 use crate::output::Output;
 use crate::reactor::{Settings, State};
-use crate::service::{CloseReason, Cx, Entry, Host, Service, ServiceCx};
+use crate::service::{CloseReason, Cx, Entry, Host, Never, Service, ServiceCx};
 
 /// Answers with the number of the datagram in its session, and does what the datagram says.
 #[derive(Default)]
@@ -23,6 +23,7 @@ const GAME: Entry = Entry {
     options: &[],
     datagrams: Some(Datagrams::Flows),
     console: &[],
+    secret: false,
     takes_lines: false,
     board: &[],
     build: |listeners| Host::build(listeners, |_| Ok(Game::default())),
@@ -31,6 +32,7 @@ const GAME: Entry = Entry {
 impl Service for Game {
     type Options = ();
     type Session = u32;
+    type Done = Never;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> u32 {
         assert!(cx.is_datagram());

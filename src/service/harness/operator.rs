@@ -18,7 +18,7 @@ impl Harness {
     pub fn operator(&mut self, line: &str) {
         self.host.operator(line, self.now, &mut self.effects);
         self.settle_service();
-        self.deliver();
+        self.go_on();
     }
 
     /// Lines that the service printed on the console since the last call.
