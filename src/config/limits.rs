@@ -268,6 +268,70 @@ pub const PROGRAM_LAST_BYTES_MAX: usize = 64 * 1024;
 /// to leave it behind.
 pub const PROGRAM_STOP: Duration = Duration::from_secs(1);
 
+/// After the first wrong password for a locker its source waits this long; each further one doubles
+/// it, up to [`LOCKER_DELAY_MAX`].
+pub const LOCKER_DELAY_FIRST: Duration = Duration::from_millis(250);
+
+/// The longest delay between two tries of one source for one locker: 60 guesses an hour, and an
+/// owner who mistypes is never further away than this.
+pub const LOCKER_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// The longest delay that the server waits out for a client; past it the client is told to wait.
+pub const LOCKER_DELAY_SERVED: Duration = Duration::from_secs(10);
+
+/// Wrong passwords of a source for a locker are forgotten after this long without a try.
+pub const LOCKER_PENALTY_KEPT: Duration = Duration::from_secs(600);
+
+/// How long a source that had a try at a locker is not taken for a new one there.
+///
+/// It has to be longer than the sources of an attack need to have their first try each: at one
+/// every [`LOCKER_SHARE_INTERVAL`] that is 21,600 sources.
+pub const LOCKER_TURN_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Each of the four shares of a locker's guesses grows by one in this time: one a second in all.
+pub const LOCKER_SHARE_INTERVAL: Duration = Duration::from_secs(4);
+
+/// Guesses that a share saves up. Four, so that the doubling delay of one source alone is always
+/// slower than its share.
+pub const LOCKER_SHARE_BURST: u32 = 4;
+
+/// Wrong passwords of one network source over all lockers: one in this time.
+pub const LOCKER_SOURCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Wrong passwords that such a source saves up: a class of students behind one address mistypes.
+pub const LOCKER_SOURCE_BURST: u32 = 20;
+
+/// A source that owes more than this (four wrong passwords just now) waits behind others.
+pub const LOCKER_SOURCE_SUSPECT: Duration = Duration::from_secs(20);
+
+/// Pairs of locker and source whose tries are kept in mind (some 12 MiB).
+pub const LOCKER_PAIRS_MAX: usize = 65_536;
+
+/// Sources whose wrong passwords over all lockers are kept in mind (some 8 MiB).
+pub const LOCKER_SOURCES_MAX: usize = 65_536;
+
+/// Sources of which one locker remembers that they knew its password; more kiosks than that for
+/// one locker is rare, and the one longest away begins anew.
+pub const LOCKER_KNOWN_MAX: usize = 8;
+
+/// Passwords of one class that wait to be hashed: at 27 ms each, 1.7 s of one thread.
+pub const LOCKER_LINE_MAX: usize = 64;
+
+/// Of those, in all classes together, from one network source.
+pub const LOCKER_LINE_PER_SOURCE: usize = 2;
+
+/// Each time that this many were taken from the line, the last is of the lowest class that waits.
+pub const LOCKER_LINE_LOWEST_EVERY: u32 = 8;
+
+/// The most memory of a password hash, in KiB: 1 GiB.
+pub const LOCKER_HASH_KIB_MAX: u32 = 1024 * 1024;
+
+/// The most passes of a password hash over its memory.
+pub const LOCKER_HASH_PASSES_MAX: u32 = 64;
+
+/// Memory that a hash thread keeps from one password to the next, in KiB; more is given back.
+pub const LOCKER_HASH_KEPT_KIB: usize = 64 * 1024;
+
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);

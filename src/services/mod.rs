@@ -10,6 +10,8 @@ macro_rules! services {
     };
 }
 
+pub mod locker;
+
 services! { slot, sum, talk, echo, guess, exec }
 
 /// The service of that name.

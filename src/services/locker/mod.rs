@@ -1,0 +1,3 @@
+//! `locker`: rules against guessing, the line for the hash threads, and the passwords themselves.
+
+pub mod guard;
