@@ -13,7 +13,9 @@
 //!
 //! A try is *reserved*: it takes its place as though it will fail, so that tries at the same time
 //! are no way around the delays. What came of it is told afterwards, with the reservation.
-//! Nothing here locks anybody out: every wait ends, and a refusal changes nothing.
+//! Nothing here locks anybody out: every wait ends, and a refusal changes nothing. What cannot be
+//! told apart shares its delays: somebody who guesses from the owner's own address slows the owner
+//! down, there and not elsewhere.
 
 use std::collections::HashMap;
 use std::time::Duration;

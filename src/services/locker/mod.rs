@@ -1,3 +1,4 @@
 //! `locker`: rules against guessing, the line for the hash threads, and the passwords themselves.
 
 pub mod guard;
+pub mod line;

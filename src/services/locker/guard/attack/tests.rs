@@ -2,6 +2,7 @@
 
 use super::tests::{OWNER, attacker, granted, knowing_owner, ms};
 use super::*;
+use proptest::prelude::*;
 
 /// An attack on locker 1. Each second `tries` of the attackers try, in turn; what was granted is
 /// wrong when its moment comes, or given back where `leaves` says so.
@@ -133,7 +134,7 @@ fn users_known_sources_and_the_network_together_stay_below_one_a_second() {
 /// Each of them takes a guess of the new sources' share once, one in 4 s; then it is the owner's.
 #[test]
 fn an_owner_from_a_new_source_gets_in_when_each_attacker_was_wrong_once() {
-    for leaves in [|_| false, |number: u32| number % 2 == 0] {
+    for leaves in [|_| false, |number: u32| number.is_multiple_of(2)] {
         let attackers = 300;
         let mut attack = Attack::new(attackers, attackers);
         attack.leaves = leaves;
@@ -145,5 +146,33 @@ fn an_owner_from_a_new_source_gets_in_when_each_attacker_was_wrong_once() {
             *second >= 60 && matches!(attack.guard.try_at(1, OWNER, now), Verdict::Granted(_))
         });
         assert!(inside.is_some_and(|second| second <= bound), "{inside:?}");
+    }
+}
+
+proptest! {
+    /// Sources that try, are wrong and leave as they like stay below the ceiling, whatever they do.
+    #[test]
+    fn no_order_of_tries_and_leaving_gets_past_the_ceiling(
+        steps in proptest::collection::vec((0_u64..1_500, 0_u32..40, 0_u8..6), 1..300),
+    ) {
+        let mut attack = Attack::new(1, 0);
+        let mut now = ms(0);
+        for (pause, number, what) in steps {
+            now = now.after(Duration::from_millis(pause));
+            attack.second(now);
+            match attack.guard.try_at(1, attacker(number), now) {
+                Verdict::Granted(held) => attack.pending.push(held),
+                Verdict::Refused { .. } => {}
+            }
+            if let (0..2, Some(left)) = (what, attack.pending.len().checked_sub(1)) {
+                let which = left * usize::from(what);
+                let held = attack.pending.swap_remove(which);
+                attack.guard.given_back(held, Unused::ByClient);
+            }
+        }
+        attack.second(now.after(LOCKER_DELAY_SERVED));
+        for seconds in [0, 1, 5, 30, 600] {
+            prop_assert!(attack.most_within(seconds) <= ceiling(2, seconds), "{seconds} s");
+        }
     }
 }
