@@ -331,6 +331,36 @@ pub const LOCKER_HASH_PASSES_MAX: u32 = 64;
 
 /// Memory that a hash thread keeps from one password to the next, in KiB; more is given back.
 pub const LOCKER_HASH_KEPT_KIB: usize = 64 * 1024;
+/// Lockers of one server; all are in memory, and the binary wire shows all of them at once.
+pub const LOCKERS_MAX: u32 = 10_000;
+
+/// Lockers where neither `count=` nor the operator says how many.
+pub const LOCKERS_DEFAULT: u32 = 16;
+
+/// Items in one locker: what one `retrieve` must send.
+pub const LOCKER_ITEMS_MAX: u32 = 1_000;
+
+/// Bytes of one item.
+pub const LOCKER_ITEM_BYTES_MAX: usize = 256;
+
+/// How long the same `retrieve` gets the same answer again.
+pub const LOCKER_REPEAT: Duration = Duration::from_secs(60);
+
+/// Rows of the audit trail that are verified when the database is opened; all of a year would
+/// take minutes.
+pub const LOCKER_TRAIL_CHECKED: i64 = 1_000;
+
+/// Pages of 4 KiB in the write-ahead log from which on it is written into the database.
+///
+/// The usual number of SQLite; a checkpoint of so many takes some milliseconds on the lane.
+pub const LOCKER_LOG_PAGES_MAX: i64 = 1_000;
+
+/// What is left of the write-ahead log once it begins anew: a little more than
+/// [`LOCKER_LOG_PAGES_MAX`] pages, so that it need not grow again each time.
+pub const LOCKER_LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// How often a database that is out of order is tried again, at most.
+pub const LOCKER_REOPEN: Duration = Duration::from_secs(1);
 
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);

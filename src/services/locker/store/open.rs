@@ -1,0 +1,245 @@
+//! Opens the database: makes a new one, or verifies one that is there before anything is changed
+//! in it.
+//!
+//! A new database is made under another name and gets its own when it is whole and synced, so a
+//! first start that is killed leaves nothing that a second one would have to understand.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::files::{self, Found};
+use super::rows::{self, Row};
+use super::schema::{self, VERSION};
+use super::trail::{self, Head};
+use super::trouble::Trouble;
+use crate::config::limits::LOCKER_LOG_BYTES_MAX;
+
+/// A database that is verified and in use.
+pub(super) struct Base {
+    pub db: Connection,
+    pub head: Head,
+    /// A commit that a test has chosen to fail.
+    #[cfg(test)]
+    pub fault: Option<super::tests::Fault>,
+}
+
+impl Base {
+    fn new(db: Connection, head: Head) -> Self {
+        Self {
+            db,
+            head,
+            #[cfg(test)]
+            fault: None,
+        }
+    }
+
+    /// Closes the connection and leaves database and log as they are.
+    ///
+    /// SQLite would otherwise checkpoint: sync the log, which proves nothing after a sync has
+    /// failed, write into the database, and remove the log. What a failed commit left behind is
+    /// looked at by the next opening alone, which begins with [`files::settle_log`].
+    pub(super) fn abandon(self) {
+        leave_log(&self.db);
+        drop(self.db);
+    }
+}
+
+/// Makes the database if there is none.
+pub(super) fn make(
+    path: &Path,
+    count: &mut dyn FnMut() -> Result<u32, String>,
+    now_ms: i64,
+) -> Result<(), String> {
+    match files::look(path)? {
+        Found::Ours => return Ok(()),
+        Found::Nobodys if !holds_nothing(path) => {
+            let path = path.display();
+            return Err(format!(
+                "{path}: is the database of another program; it was left as it is"
+            ));
+        }
+        Found::Nobodys | Found::Nothing => {}
+    }
+    let count = count()?;
+    let fresh = files::beside(path, ".new");
+    let written = |error: &std::io::Error| files::said(&fresh, error);
+    // What a killed first start left; its journal would be played into the new file.
+    files::remove(&fresh).map_err(|error| written(&error))?;
+    files::remove(&files::beside(&fresh, "-journal")).map_err(|error| written(&error))?;
+    let file = files::create_new(&fresh).map_err(|error| written(&error))?;
+    drop(file);
+    fill(&fresh, count, now_ms).map_err(|trouble| format!("{}: {trouble}", fresh.display()))?;
+    fs::rename(&fresh, path)
+        .and_then(|()| files::sync_folder(path))
+        .map_err(|error| files::said(path, &error))?;
+    Ok(())
+}
+
+/// Writes a whole new database into an empty file.
+fn fill(fresh: &Path, count: u32, now_ms: i64) -> Result<(), Trouble> {
+    let db = connect(fresh)?;
+    db.execute_batch("PRAGMA synchronous = EXTRA; BEGIN IMMEDIATE")?;
+    schema::create(&db, count, now_ms)?;
+    db.execute_batch("COMMIT")?;
+    db.close().map_err(|(_, error)| error.into())
+}
+
+/// A database of a program without a mark, which has no tables: nothing is lost if it is replaced.
+fn holds_nothing(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Connection::open_with_flags(path, flags)
+        .and_then(|db| {
+            db.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+            db.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
+        })
+        .is_ok_and(|count: i64| count == 0)
+}
+
+/// Opens the database, which is there, and gives its lockers. Errors are sentences with its name.
+pub(super) fn open(path: &Path, now_ms: i64) -> Result<(Base, Vec<Row>), String> {
+    if !matches!(files::look(path)?, Found::Ours) {
+        return Err(format!("{}: is no longer there", path.display()));
+    }
+    files::make_private(path)?;
+    files::settle_log(path)?;
+    let named = |trouble: Trouble| match trouble {
+        Trouble::Damage(_) => format!("{}: {trouble}; it was left as it is", path.display()),
+        other => format!("{}: {other}", path.display()),
+    };
+    let db = connect(path).map_err(named)?;
+    // Until everything is verified, not even closing may change the file.
+    leave_log(&db);
+    let version = verify(&db).map_err(named)?;
+    if version > VERSION {
+        let newer = files::newer(version);
+        return Err(format!("{}: {newer}; it was left as it is", path.display()));
+    }
+    let (lockers, head) = match version == VERSION {
+        true => {
+            let read = load(&db).map_err(named)?;
+            settle(&db).map_err(named)?;
+            read
+        }
+        false => {
+            schema::verify_old(&db, version).map_err(named)?;
+            settle(&db).map_err(named)?;
+            back_up_before(path, &db, version)?;
+            schema::migrate(&db, version, now_ms).map_err(named)?;
+            load(&db).map_err(named)?
+        }
+    };
+    // From here on a close writes the log into the database and removes it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(|error| named(error.into()))?;
+    Ok((Base::new(db, head), lockers))
+}
+
+/// Reads and verifies all lockers and items and the newest of the trail.
+fn load(db: &Connection) -> Result<(Vec<Row>, Head), Trouble> {
+    Ok((rows::load(db)?, trail::verify(db)?))
+}
+
+/// A database in memory, for tests.
+pub(super) fn in_memory(count: u32, now_ms: i64) -> Result<(Base, Vec<Row>), Trouble> {
+    let db = Connection::open_in_memory()?;
+    db.execute_batch("PRAGMA foreign_keys = ON")?;
+    let head = schema::create(&db, count, now_ms)?;
+    let lockers = rows::load(&db)?;
+    Ok((Base::new(db, head), lockers))
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
+    // Without CREATE: the file was made before, with its mode.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(std::time::Duration::ZERO)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Exclusive before the first read: then the index of the log is in our memory, and not in a
+    // mapped file, whose pages a full disk takes away. The checkpoints are ours, as those inside
+    // COMMIT keep their errors to themselves.
+    db.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 0;",
+    )?;
+    Ok(db)
+}
+
+/// Reads the whole file and gives its version; nothing is written.
+fn verify(db: &Connection) -> Result<i64, Trouble> {
+    let version = db.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    if version > VERSION {
+        return Ok(version);
+    }
+    let check: String = db.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    match check.as_str() {
+        "ok" => Ok(version),
+        problem => Err(Trouble::Damage(problem.replace('\n', " "))),
+    }
+}
+
+/// Sets the modes that a power cut asks for, reads them back, and empties the log.
+fn settle(db: &Connection) -> Result<(), Trouble> {
+    db.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA journal_size_limit = {LOCKER_LOG_BYTES_MAX};"
+    ))?;
+    let text = |what: &str| -> Result<String, Trouble> {
+        let query = format!("SELECT lower(CAST({what} AS TEXT)) FROM pragma_{what}");
+        Ok(db.query_row(&query, (), |row| row.get(0))?)
+    };
+    for (what, wanted) in [
+        ("journal_mode", "wal"),
+        ("synchronous", "2"),
+        ("locking_mode", "exclusive"),
+    ] {
+        let is = text(what)?;
+        if is != wanted {
+            return Err(Trouble::Unfit(format!("{what} is {is}, not {wanted}")));
+        }
+    }
+    checkpoint(db, "TRUNCATE")
+}
+
+/// Writes the log into the database and syncs it; an error if any of it is left.
+pub(super) fn checkpoint(db: &Connection, how: &str) -> Result<(), Trouble> {
+    let (busy, log, done): (i64, i64, i64) =
+        db.query_row(&format!("PRAGMA wal_checkpoint({how})"), (), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    match busy == 0 && log == done {
+        true => Ok(()),
+        false => Err(Trouble::Unfit(
+            "the log can't be written into the database".to_owned(),
+        )),
+    }
+}
+
+/// Closing leaves the log as it is. It can't fail: SQLite only sets a flag.
+fn leave_log(db: &Connection) {
+    let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
+/// A whole and synced copy of the old layout, made once: one that is there is kept.
+fn back_up_before(path: &Path, db: &Connection, version: i64) -> Result<(), String> {
+    let copy = files::beside(path, &format!(".v{version}"));
+    if fs::symlink_metadata(&copy).is_ok() {
+        return Ok(());
+    }
+    let fresh = files::beside(&copy, ".new");
+    files::remove(&fresh).map_err(|error| files::said(&fresh, &error))?;
+    super::backup::write(db, &fresh)?;
+    fs::rename(&fresh, &copy)
+        .and_then(|()| files::sync_folder(&copy))
+        .map_err(|error| files::said(&copy, &error))?;
+    log::info!("{}: version {version} is kept there", copy.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
