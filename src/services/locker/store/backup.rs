@@ -42,3 +42,6 @@ fn copy(db: &Connection, path: &Path, name: &str) -> Result<u64, String> {
     };
     sync().map_err(|error: std::io::Error| files::said(path, &error))
 }
+
+#[cfg(test)]
+mod tests;

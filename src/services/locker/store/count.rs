@@ -93,3 +93,6 @@ fn change(
         &format!("{have} to {count} lockers"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,6 @@ pub(super) fn renew_checksums(db: &Connection) -> Result<(), Trouble> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -172,3 +172,6 @@ fn from_1_to_2(db: &Connection, now_ms: i64) -> Result<(), Trouble> {
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

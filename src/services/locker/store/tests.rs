@@ -1,5 +1,6 @@
 //! The store: every change and refusal, the time of a repeat, faults of the disk.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -123,6 +124,10 @@ pub(super) fn one(store: &mut Store, job: Job) -> Outcome {
     let (mut outcomes, again) = store.run(&[job]);
     assert_eq!((outcomes.len(), again), (1, None));
     outcomes.remove(0)
+}
+
+pub(super) fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("there").permissions().mode() & 0o777
 }
 
 fn actions(path: &Path) -> Vec<(String, Option<u32>, String)> {

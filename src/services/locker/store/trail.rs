@@ -214,3 +214,6 @@ pub(super) fn link_all(db: &Connection) -> Result<Head, Trouble> {
         head = linked;
     }
 }
+
+#[cfg(test)]
+mod tests;
