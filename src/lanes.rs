@@ -1,6 +1,7 @@
 //! The threads of the lanes: each runs one worker until its service has gone.
 
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -57,6 +58,7 @@ impl Lanes {
         };
         let workshop = Workshop {
             data,
+            processors: thread::available_parallelism().map_or(1, NonZero::get),
             user: rustix::process::geteuid().as_raw(),
             bell,
             run: Box::new(run),

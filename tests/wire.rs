@@ -24,7 +24,12 @@ struct File {
     options: &'static [&'static str],
 }
 
-const FILES: [File; 8] = [
+const FILES: [File; 9] = [
+    File {
+        text: include_str!("wire/locker-binary.txt"),
+        service: "locker",
+        options: &["count=3&hash=8,1&wire=binary"],
+    },
     File {
         text: include_str!("wire/talk.txt"),
         service: "talk",

@@ -362,6 +362,33 @@ pub const LOCKER_LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How often a database that is out of order is tried again, at most.
 pub const LOCKER_REOPEN: Duration = Duration::from_secs(1);
 
+/// Bytes of a password; a longer one is refused before anything is hashed.
+pub const LOCKER_PASSWORD_BYTES_MAX: usize = 128;
+
+/// Jobs that wait for the lockers' store, and jobs that one synced transaction takes.
+///
+/// A session has one job at a time, so it is the number of kiosks that can wait; past it they are
+/// told that the server is busy.
+pub const LOCKER_JOBS_MAX: usize = 4096;
+
+/// Threads that hash passwords: one less than there are processors, and never more than this.
+pub const HASHERS_MAX: usize = 4;
+
+/// Bytes of answers after which a client's next command waits until they have gone out.
+pub const LOCKER_ANSWER_BYTES: usize = 16 * 1024;
+
+/// How long a call for the administrator waits.
+pub const LOCKER_CALL_LIFE: Duration = Duration::from_secs(300);
+
+/// Calls for the administrator that wait at once.
+pub const LOCKER_CALLS_MAX: usize = 64;
+
+/// Of those, from one source.
+pub const LOCKER_CALLS_PER_SOURCE_MAX: usize = 4;
+
+/// Lockers in use that the operator's `lockers` shows; the rest are counted.
+pub const LOCKERS_SHOWN_MAX: usize = 100;
+
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);

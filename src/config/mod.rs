@@ -7,3 +7,4 @@ pub mod board;
 pub mod endpoint;
 pub mod limits;
 pub mod options;
+pub mod users;

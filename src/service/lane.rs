@@ -27,6 +27,8 @@ pub struct Workshop {
     pub data: Box<FindData>,
     /// The user whose process this is.
     pub user: u32,
+    /// How many processors there are.
+    pub processors: usize,
     /// Rung behind every batch of results.
     pub bell: Arc<Bell>,
     /// Has a worker run, under this name, until it says that its lane has ended.
@@ -153,6 +155,11 @@ impl<'a, D: Send + 'static> Kit<'a, D> {
     /// The user whose process this is.
     pub fn user(&self) -> u32 {
         self.workshop.user
+    }
+
+    /// How many processors there are; at least 1.
+    pub fn processors(&self) -> usize {
+        self.workshop.processors
     }
 
     /// Asks a person at the terminal; `None` where there is none, or no answer.

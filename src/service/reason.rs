@@ -9,6 +9,10 @@ pub enum CloseReason {
     Answered,
     /// The peer ended its writing and nothing was owed to it.
     ClientEnded,
+    /// The peer said that it leaves.
+    ClientLeft,
+    /// Whether the peer's change is done nobody knows: the disk failed in the middle.
+    OutcomeUnknown,
     /// The peer's message was empty.
     MessageEmpty,
     /// The peer's message was longer than the service takes.
@@ -65,6 +69,10 @@ impl fmt::Display for CloseReason {
         f.write_str(match self {
             Self::Answered => "the server ended it: the answer was sent",
             Self::ClientEnded => "the client ended it",
+            Self::ClientLeft => "the client ended it: it said that it leaves",
+            Self::OutcomeUnknown => {
+                "the server ended it: the disk failed, and nobody knows how far"
+            }
             Self::MessageEmpty => "the server ended it: the message was empty",
             Self::MessageTooLong => "the server ended it: the message was too long",
             Self::NotAnswered => "the server ended it: nothing came that is answered",

@@ -10,9 +10,7 @@ macro_rules! services {
     };
 }
 
-pub mod locker;
-
-services! { slot, sum, talk, echo, guess, exec }
+services! { slot, sum, locker, talk, echo, guess, exec }
 
 /// The service of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {

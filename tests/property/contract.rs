@@ -27,6 +27,11 @@ fn listeners_of(entry: &Entry) -> &'static [&'static [&'static str]] {
             &["wire=binary"],
             &["wire=text", "wire=binary", "wire=auto"],
         ],
+        "locker" => &[
+            &["count=3&hash=8,1"],
+            &["count=2&hash=8,1&wire=binary"],
+            &["count=1&hash=8,1", "wire=binary"],
+        ],
         "talk" => &[&[""], &["reply=yes"], &["reply=yes", ""]],
         "guess" => &[
             &[""],

@@ -16,7 +16,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("src/services/mod.rs", &["service", "services"]),
     (
         "src/services/",
-        &["service", "wire", "config::options", "config::limits"],
+        &[
+            "service",
+            "wire",
+            "config::options",
+            "config::limits",
+            "config::users",
+        ],
     ),
     ("src/wire/", &["wire", "config::limits"]),
     ("src/config/", &["config"]),

@@ -15,6 +15,7 @@ pub(super) fn start(host: &mut dyn Hosted) -> Vec<(&'static str, Box<dyn Worker>
     let mut workshop = Workshop {
         data: Box::new(|| Ok(None)),
         user: USER,
+        processors: 2,
         bell: Arc::new(Bell::default()),
         run: Box::new(move |name, worker| {
             // The other end is read below.

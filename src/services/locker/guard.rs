@@ -96,6 +96,7 @@ impl Reservation {
     }
 
     /// The locker.
+    #[cfg(test)]
     pub fn locker(&self) -> u32 {
         self.locker
     }

@@ -110,11 +110,13 @@ impl<T> Line<T> {
     }
 
     /// How many wait.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.classes.iter().map(|class| class.waiting.len()).sum()
     }
 
     /// Whether nobody waits.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -35,6 +35,7 @@ impl Secret {
     }
 
     /// Whether it has none.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -104,11 +105,13 @@ impl Cost {
     }
 
     /// Memory of one hash, in KiB.
+    #[cfg(test)]
     pub fn kib(self) -> u32 {
         self.kib
     }
 
     /// Passes over that memory.
+    #[cfg(test)]
     pub fn passes(self) -> u32 {
         self.passes
     }

@@ -75,6 +75,7 @@ impl Builder {
             .args(&words[1..])
             .env("RUST_LOG", &self.log)
             .env("XDG_RUNTIME_DIR", self.folder.path())
+            .env("XDG_STATE_HOME", self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(self.folder.path().join("log")).unwrap());

@@ -168,6 +168,9 @@ fn one_source_over_all_lockers_gets_20_and_then_one_in_5_s() {
         wait,
         "it earned nothing"
     );
+    // Once it was wrong there, it is like the others.
+    wrong(&mut guard, 23, STRANGER, ms(0), 1);
+    assert_eq!(refused(&mut guard, 23, STRANGER, ms(0)), wait);
     // And a locker for each wrong guess does not pile up more than others could.
     (100..2_000).for_each(|locker| guard.renewed(locker, STRANGER));
     (100..2_000).for_each(|locker| drop(wrong(&mut guard, locker, STRANGER, ms(0), 1)));

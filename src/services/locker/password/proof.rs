@@ -24,6 +24,7 @@ pub struct Prover {
 
 impl Prover {
     /// With that key, which has to be random and is never to be used again.
+    #[cfg(test)]
     pub fn new(key: [u8; 32]) -> Self {
         Self {
             key: Zeroizing::new(key),
