@@ -18,6 +18,7 @@ mod clients;
 mod echo;
 mod guess;
 mod help;
+mod locker;
 mod serve;
 
 pub use serve::ServeArgs;
@@ -38,6 +39,8 @@ enum Command {
     Echo(echo::Echo),
     Guess(guess::Guess),
     Talk(clients::Talk),
+    Kiosk(locker::Kiosk),
+    Locker(locker::Locker),
 }
 
 /// Reads the command line of this process, does what it asks for, and says how it ended.
@@ -57,6 +60,8 @@ pub fn run() -> Exit {
         Ok(Command::Echo(echo)) => clients::finish(echo.run()),
         Ok(Command::Guess(guess)) => clients::finish(guess.run()),
         Ok(Command::Talk(talk)) => clients::finish(talk.run()),
+        Ok(Command::Kiosk(kiosk)) => clients::finish(kiosk.run()),
+        Ok(Command::Locker(locker)) => clients::finish(locker.run()),
         // Of this error alone clap doesn't say which argument it is about.
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
             let word = foreign.unwrap_or_default();

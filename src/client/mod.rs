@@ -4,7 +4,7 @@
 //! standard output; either end may finish first. It knows wires and endpoints, and neither the
 //! services nor the reactor. `dial` connects, `dialog` runs the conversation over a stream, and
 //! most subcommands are a file of rules for it; `datagram` asks and waits for one answer, and
-//! `ping` has a loop of its own.
+//! `ping` has a loop of its own. `kiosk` and `locker` ask and wait in turns: `locker::conversation`.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,10 @@ mod dialog;
 mod echo;
 mod guess;
 mod interrupt;
+mod kiosk;
+mod locker;
 mod output;
+mod password;
 mod patience;
 mod ping;
 mod sum;
@@ -25,6 +28,8 @@ mod write;
 use dial::Server;
 pub use echo::{echo, input_is_piped};
 pub use guess::guess;
+pub use kiosk::{Lang, kiosk};
+pub use locker::{Lockers, board_endpoint};
 pub use ping::{Ping, ping};
 pub use sum::sum;
 pub use talk::talk;

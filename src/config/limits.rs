@@ -389,6 +389,20 @@ pub const LOCKER_CALLS_PER_SOURCE_MAX: usize = 4;
 /// Lockers in use that the operator's `lockers` shows; the rest are counted.
 pub const LOCKERS_SHOWN_MAX: usize = 100;
 
+/// Lines of one answer that a client takes: those of all lockers, and some more.
+pub const LOCKER_ANSWER_LINES_MAX: usize = LOCKERS_MAX as usize + 1_000;
+
+/// Bytes of a lab server's file of lockers that is imported: one of its records (116 bytes) for
+/// each locker that there can be.
+pub const LOCK_INFORMATION_BYTES_MAX: usize = 116 * LOCKERS_MAX as usize;
+
+/// How long an import waits where the server was busy, before it asks again.
+pub const LOCKER_IMPORT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often it asks again for one record: for a minute, in all.
+pub const LOCKER_IMPORT_TRIES: u32 = 120;
+
+
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);

@@ -3,5 +3,6 @@
 pub mod block;
 mod escape;
 pub mod line;
+pub mod locker;
 
 pub use escape::{Escaped, Readable};
