@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::clients::{ENDS, Patience};
+use super::clients::Patience;
 use crate::client::{self, Failure, Lang, Lockers};
 use crate::config::endpoint::Endpoint;
 
@@ -78,7 +78,7 @@ struct Secret {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show which lockers are free and which are in use
-    #[command(after_long_help = ENDS)]
+    #[command(after_long_help = LOCKER_ENDS)]
     Show {
         #[command(flatten)]
         place: Place,
@@ -87,7 +87,7 @@ enum Action {
     },
 
     /// Take a free locker
-    #[command(after_long_help = ENDS, allow_missing_positional = true)]
+    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
     Register {
         #[command(flatten)]
         place: Place,
@@ -101,7 +101,7 @@ enum Action {
 
     /// Put items into a locker, one after the other
     #[command(
-        after_long_help = ENDS,
+        after_long_help = LOCKER_ENDS,
         override_usage = "switchboard locker store [OPTIONS] [ENDPOINT] NUMBER ITEM..."
     )]
     Store {
@@ -118,7 +118,7 @@ enum Action {
     /// Print all items of a locker, a line each, and free it
     ///
     /// Where the answer is lost, the same password gives it again within 60 s.
-    #[command(after_long_help = ENDS, allow_missing_positional = true)]
+    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
     Retrieve {
         #[command(flatten)]
         place: Place,
@@ -135,7 +135,7 @@ enum Action {
     /// It is done at once for an administrator, on a Unix socket. Anybody else's call is waited
     /// for until it was decided or nobody came in time; which of them it was, the server does not
     /// say.
-    #[command(after_long_help = ENDS, allow_missing_positional = true)]
+    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
     Reset {
         #[command(flatten)]
         place: Place,
@@ -150,7 +150,7 @@ enum Action {
     /// For each record in use the locker is registered with its password, which the server
     /// hashes, and its item is stored. Records that are refused are said on standard error, and
     /// the status is 3.
-    #[command(after_long_help = ENDS, allow_missing_positional = true)]
+    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
     Import {
         #[command(flatten)]
         place: Place,
@@ -163,7 +163,7 @@ enum Action {
     /// Let the server write a copy of its database, while it runs
     ///
     /// For the server's own user and root, on a Unix socket.
-    #[command(after_long_help = ENDS, allow_missing_positional = true)]
+    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
     Backup {
         #[command(flatten)]
         place: Place,

@@ -15,10 +15,12 @@ use crate::config::endpoint::Endpoint;
 use crate::exit::words;
 use crate::wire::Readable;
 use crate::wire::locker as wire;
-use conversation::{Conversation, Prompts, Typed};
+use conversation::{Conversation, Prompts};
+use keyboard::Typed;
 
 pub mod conversation;
 mod import;
+pub mod keyboard;
 
 /// The lockers of the default board, on its Unix socket: there the server knows the user.
 ///

@@ -41,6 +41,11 @@ pub fn backup(path: &[u8]) -> Request {
     request(&[b"backup", path])
 }
 
+/// Asks for the list of commands, which changes nothing.
+pub fn help() -> Request {
+    request(&[b"help"])
+}
+
 fn request(words: &[&[u8]]) -> Request {
     // As large as it gets at once: a vector that grows leaves copies behind.
     let len = words.iter().map(|word| word.len() + 1).sum();
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!(store(3, b"pw", b"a b").as_slice(), b"store 3 pw a b\n");
         assert_eq!(retrieve(0, b"pw").as_slice(), b"retrieve 0 pw\n");
         assert_eq!(reset(15).as_slice(), b"reset 15\n");
+        assert_eq!(help().as_slice(), b"help\n");
         assert_eq!(backup(b"/a b").as_slice(), b"backup /a b\n");
     }
 

@@ -2,9 +2,13 @@
 
 mod echo;
 mod guess;
+mod kiosk;
+mod locker;
+mod lockers;
 mod ping;
 mod sum;
 mod support;
 mod talk;
+mod terminal;
 mod usage;
 mod write;

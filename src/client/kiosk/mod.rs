@@ -6,7 +6,8 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use super::locker::conversation::{Answer, Conversation, Prompts, Typed};
+use super::locker::conversation::{Answer, Conversation, Prompts};
+use super::locker::keyboard::Typed;
 use super::password::Password;
 use super::{Failure, output};
 use crate::config::endpoint::Endpoint;
@@ -33,13 +34,17 @@ pub fn kiosk(endpoint: &Endpoint, lang: Lang, timeout: Duration) -> Result<(), F
         words: lang.words(),
         is_terminal: io::stdin().is_terminal(),
     };
+    kiosk.conversation.stay();
     let stop = match kiosk.serve() {
         Ok(never) => match never {},
         Err(stop) => stop,
     };
     match stop {
-        // Nobody reads the last word, perhaps: that is no failure.
-        Stop::Left => output::write_all(format!("{}\n", kiosk.words.bye).as_bytes()),
+        Stop::Left => {
+            // Nobody reads the last word, perhaps, or the terminal has gone: that is no failure.
+            let _ = output::write_all(format!("{}\n", kiosk.words.bye).as_bytes());
+            Ok(())
+        }
         Stop::Failed(failure) => {
             if matches!(failure, Failure::Lost(_)) {
                 let _ = output::write_all(format!("{}\n", kiosk.words.lost).as_bytes());

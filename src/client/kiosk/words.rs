@@ -15,15 +15,17 @@ pub enum Lang {
 
 impl Lang {
     /// Of what is spoken where these variables are set: the first of `LC_ALL`, `LC_MESSAGES` and
-    /// `LANG` that is not empty; English unless that begins with `ko`.
+    /// `LANG` that is not empty; English unless that one's language is `ko`.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
             .filter_map(variable)
             .find(|value| !value.is_empty());
-        match set.is_some_and(|value| value == "ko" || value.starts_with("ko_")) {
-            true => Self::Ko,
-            false => Self::En,
+        // `ko_KR.UTF-8`: what stands before country, letters and variant.
+        let set = set.unwrap_or_default();
+        match set.split(['_', '.', '@']).next() {
+            Some("ko") => Self::Ko,
+            _ => Self::En,
         }
     }
 
@@ -317,6 +319,7 @@ mod tests {
         assert_eq!(lang(&[]), Lang::En);
         assert_eq!(lang(&[("LANG", "ko_KR.UTF-8")]), Lang::Ko);
         assert_eq!(lang(&[("LANG", "ko")]), Lang::Ko);
+        assert_eq!(lang(&[("LANG", "ko.UTF-8")]), Lang::Ko);
         assert_eq!(lang(&[("LANG", "kok_IN")]), Lang::En);
         let german = ("LC_MESSAGES", "de_DE");
         assert_eq!(lang(&[("LANG", "ko_KR"), german]), Lang::En);

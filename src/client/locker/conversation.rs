@@ -9,10 +9,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use zeroize::Zeroizing;
 
+use super::keyboard::{Keyboard, Typed};
 use crate::client::dial::Server;
-use crate::client::password::{Password, Quiet};
+use crate::client::password::Quiet;
 use crate::client::patience::Patience;
 use crate::client::{BYE, ERROR, Failure, output};
 use crate::config::endpoint::Endpoint;
@@ -20,7 +20,7 @@ use crate::config::limits::{LINE_BYTES_MAX, LOCKER_ANSWER_LINES_MAX};
 use crate::exit::words;
 use crate::wire::Readable;
 use crate::wire::line::{Lines, Next};
-use crate::wire::locker::{Said, said};
+use crate::wire::locker::{Said, help, said};
 
 /// What the server said to one request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,18 +33,6 @@ pub struct Answer {
     pub others: Vec<Vec<u8>>,
     /// What stands behind its `ok`.
     pub ok: Vec<u8>,
-}
-
-/// What came from the keyboard. It can't be printed: it may be a password.
-pub enum Typed {
-    /// A line without its end.
-    Line(Password),
-    /// A line longer than one may be.
-    TooLong,
-    /// Nothing more is typed: Ctrl-D, or the end of a pipe or file.
-    Ended,
-    /// Nobody reads standard output any more.
-    OutputClosed,
 }
 
 /// Where prompts go.
@@ -62,11 +50,10 @@ pub struct Conversation {
     prompts: Prompts,
     heard: Vec<u8>,
     heard_lines: Lines,
-    typed: Password,
-    typed_lines: Lines,
-    /// The end of a pipe or file was read.
-    has_ended: bool,
+    keyboard: Keyboard,
     quiet: Option<Quiet>,
+    /// Where nothing is typed for so long, the server is asked whether it is there.
+    sign_of_life: Option<Duration>,
 }
 
 /// Which side has something.
@@ -94,11 +81,25 @@ impl Conversation {
             prompts,
             heard: Vec::new(),
             heard_lines: Lines::default(),
-            typed: Password::default(),
-            typed_lines: Lines::default(),
-            has_ended: false,
+            keyboard: Keyboard::default(),
             quiet: None,
+            sign_of_life: None,
         })
+    }
+
+    /// From now on asks the server for a sign of life whenever nothing is typed for as long as its
+    /// timeout: then it does not take us for idle, and one that hangs is noticed.
+    pub fn stay(&mut self) {
+        let timeout = self.server.timeout();
+        self.sign_of_life = (!timeout.is_zero()).then_some(timeout);
+    }
+
+    /// Any answer is one.
+    fn ask_for_sign_of_life(&mut self) -> Result<(), Failure> {
+        match self.ask(&help()) {
+            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Sends a request and waits for the end of its answer; `error: ...` is
@@ -166,10 +167,13 @@ impl Conversation {
             return Ok(Typed::OutputClosed);
         }
         loop {
-            if let Some(typed) = self.next_typed() {
+            if let Some(typed) = self.keyboard.next() {
                 return Ok(typed);
             }
-            let ready = self.wait(For::Keyboard, None)?;
+            let ready = self.wait(For::Keyboard, self.sign_of_life)?;
+            if ready.timed_out {
+                self.ask_for_sign_of_life()?;
+            }
             if ready.output_closed {
                 return Ok(Typed::OutputClosed);
             }
@@ -177,7 +181,7 @@ impl Conversation {
                 self.hear_unasked()?;
             }
             if ready.keyboard
-                && let Some(typed) = self.read_keyboard()?
+                && let Some(typed) = self.keyboard.read()?
             {
                 return Ok(typed);
             }
@@ -295,50 +299,6 @@ impl Conversation {
         }
     }
 
-    /// A line that was typed whole, or the end behind the last.
-    fn next_typed(&mut self) -> Option<Typed> {
-        let mut rest = &self.typed[..];
-        let typed = match self.typed_lines.next(&mut rest) {
-            Next::Line(line) => Typed::Line(Zeroizing::new(line.to_vec())),
-            Next::TooLong => Typed::TooLong,
-            Next::Incomplete if !self.has_ended => return None,
-            Next::Incomplete => match self.typed_lines.last(std::mem::take(&mut rest)) {
-                Some(line) => Typed::Line(Zeroizing::new(line.to_vec())),
-                None => Typed::Ended,
-            },
-        };
-        // A copy, so that what was there is overwritten.
-        let mut kept = with_room();
-        kept.extend_from_slice(rest);
-        self.typed = kept;
-        Some(typed)
-    }
-
-    fn read_keyboard(&mut self) -> Result<Option<Typed>, Failure> {
-        let mut buffer = Zeroizing::new([0; KEYBOARD_BYTES]);
-        match rustix::io::read(io::stdin(), &mut buffer[..]) {
-            // On a terminal a line without its end is no line; one that has gone says EIO.
-            Ok(0) if io::stdin().is_terminal() => Ok(Some(Typed::Ended)),
-            Ok(0) | Err(Errno::IO) => {
-                self.has_ended = true;
-                Ok(None)
-            }
-            Ok(count) => {
-                // At most a line of the greatest length is kept, so this never moves it.
-                let mut typed = with_room();
-                typed.extend_from_slice(&self.typed);
-                typed.extend_from_slice(&buffer[..count]);
-                self.typed = typed;
-                Ok(None)
-            }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(errno) => Err(Failure::Lost(format!(
-                "standard input: {}",
-                words(&errno.into())
-            ))),
-        }
-    }
-
     fn wait(&mut self, waited_for: For, limit: Option<Duration>) -> Result<Ready, Failure> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let server = match waited_for {
@@ -377,12 +337,4 @@ impl Conversation {
         }
         Ok(ready)
     }
-}
-
-/// Bytes taken by one read of the keyboard.
-const KEYBOARD_BYTES: usize = 4096;
-
-/// Room for a line of the greatest length and one read more.
-fn with_room() -> Password {
-    Zeroizing::new(Vec::with_capacity(LINE_BYTES_MAX + 2 + KEYBOARD_BYTES))
 }

@@ -44,13 +44,12 @@ pub struct Record {
 pub fn read(path: &Path) -> Result<Vec<Record>, Failure> {
     let shown = Readable(path.as_os_str().as_encoded_bytes()).to_string();
     let usage = |why: String| Failure::Usage(format!("{shown}: {why}"));
-    // With a byte more, which tells that it is too large.
+    // With a byte more, which tells that it is too large. All at once: a vector that grows leaves
+    // copies of passwords behind.
     let room = LOCK_INFORMATION_BYTES_MAX + 1;
-    let mut bytes = Password::new(Vec::new());
+    let mut bytes = Password::new(Vec::with_capacity(room));
     File::open(path)
         .and_then(|file| {
-            let expected = file.metadata()?.len();
-            bytes.reserve_exact(usize::try_from(expected).map_or(room, |len| len.min(room)));
             let limit = u64::try_from(room).unwrap_or(u64::MAX);
             file.take(limit).read_to_end(&mut bytes)
         })
