@@ -128,11 +128,10 @@ impl Lockers<'_> {
         let path = std::path::absolute(file)
             .map_err(|error| Failure::Usage(format!("{}: {}", file.display(), words(&error))))?;
         let path = path.as_os_str().as_bytes();
-        if path.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            let shown = Readable(path);
-            return Err(Failure::Usage(format!(
-                "{shown}: has a line end in its name"
-            )));
+        let has_line_end = path.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        if has_line_end || path.ends_with(b" ") || path.ends_with(b"\t") {
+            let why = "a name with a line end in it, or a blank at its end, can't be sent";
+            return Err(Failure::Usage(format!("{}: {why}", Readable(path))));
         }
         let answer = self.dial()?.ask(&wire::backup(path))?;
         print(&answer.ok)

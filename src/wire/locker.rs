@@ -105,7 +105,7 @@ pub fn check_password(password: &[u8]) -> Result<(), Unsendable> {
     }
 }
 
-/// Whether an item reaches the server as it is.
+/// Whether an item reaches the server as it is, but for blanks in front, which the wire drops.
 pub fn check_item(item: &[u8]) -> Result<(), Unsendable> {
     match item {
         _ if item.iter().any(|byte| matches!(byte, b'\n' | b'\r')) => {

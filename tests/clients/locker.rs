@@ -212,6 +212,11 @@ fn a_backup_names_an_absolute_path() {
     assert_eq!(lockers.request(), "END");
     assert_eq!(locker(&lockers, "backup", &["/x/y.db"], ""), saved);
     assert_eq!(lockers.request(), "backup /x/y.db");
+    for name in ["/x/y ", "/x\ny"] {
+        let wrong = locker(&lockers, "backup", &[name], "");
+        assert_eq!(wrong.code, Some(2));
+        assert!(wrong.stderr.contains("can't be sent"), "{}", wrong.stderr);
+    }
 }
 
 #[test]

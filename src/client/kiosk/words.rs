@@ -290,6 +290,10 @@ const KO: Words = Words {
             "지금은 이용이 많습니다. 잠시 후 다시 시도해 주세요.",
         ),
         (
+            "error: busy, too many wait for the administrator",
+            "관리자를 기다리는 분이 많습니다. 잠시 후 다시 호출해 주세요.",
+        ),
+        (
             "error: outcome unknown",
             "처리 결과를 확인할 수 없습니다. 보관함 상태를 확인해 주세요.",
         ),
