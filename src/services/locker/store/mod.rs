@@ -2,10 +2,10 @@
 //! moment and a power cut.
 //!
 //! It blocks, so it runs on a lane of its own and knows neither the loop nor a wire. [`Store::run`]
-//! does everything that waits in one synced transaction. `schema.rs` has the tables, `rows.rs` and
-//! `trail.rs` their checksums, `job.rs` says what can be asked, `change.rs` what a change does, `batch.rs` a whole
-//! transaction, `open.rs` and `files.rs` how the files
-//! are opened and verified, `trouble.rs` what errors mean.
+//! does everything that waits in one synced transaction. `job.rs` says what can be asked; `batch.rs`
+//! has the transaction and `change.rs` what one change does in it; `schema.rs` has the tables,
+//! `rows.rs` and `trail.rs` their checksums; `open.rs` and `files.rs` open and verify the files;
+//! `trouble.rs` says what errors mean.
 
 use std::fs::File;
 

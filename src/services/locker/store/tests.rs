@@ -1,4 +1,4 @@
-//! The store: every change and refusal, the time of a repeat, faults of the disk.
+//! The store: every change and refusal, the trail, the time of a repeat.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -130,15 +130,6 @@ pub(super) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("there").permissions().mode() & 0o777
 }
 
-fn actions(path: &Path) -> Vec<(String, Option<u32>, String)> {
-    let db = Connection::open(path).expect("closed before");
-    let mut all = db
-        .prepare("SELECT action, locker, detail FROM trail ORDER BY id")
-        .expect("our tables");
-    let rows = all.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    rows.expect("rows").map(|row| row.expect("a row")).collect()
-}
-
 #[test]
 fn a_locker_is_registered_filled_and_emptied() {
     let bench = Bench::new();
@@ -189,7 +180,7 @@ fn a_locker_is_registered_filled_and_emptied() {
         Outcome::Taken { at, items }
     );
     drop(store);
-    let (store, lockers) = bench.open();
+    let (_, lockers) = bench.open();
     let expected = Locker {
         in_use: false,
         epoch: 2,
@@ -199,20 +190,38 @@ fn a_locker_is_registered_filled_and_emptied() {
         repeat: Duration::from_secs(40),
     };
     assert_eq!(lockers[3], expected);
+}
+
+#[test]
+fn the_trail_tells_of_each_change_and_of_no_secret() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    let items = [put(3, 1, b"hat"), put(3, 1, b"cap")];
+    store.run(&[
+        register(3),
+        items[0].clone(),
+        items[1].clone(),
+        put(3, 2, b"lost"),
+    ]);
+    store.run(&[reset(3), rehash(3, 2), retrieve(3, 2), again(3, 2)]);
     drop(store);
-    let told: Vec<_> = actions(&bench.path())
-        .into_iter()
-        .map(|(action, _, detail)| format!("{action} {detail}"))
-        .collect();
+    let db = Connection::open(bench.path()).expect("closed before");
+    let mut all = db
+        .prepare(
+            "SELECT at || actor || action || ifnull(locker, '') || result || detail FROM trail",
+        )
+        .expect("our tables");
+    let rows = all.query_map((), |row| row.get(0)).expect("rows");
+    let told: Vec<String> = rows.map(|row| row.expect("a row")).collect();
+    let change = |told: &str| format!("1800000000000192.0.2.1:4000{told}");
     let expected = [
-        "create 16 lockers",
-        "register ",
-        "store 1 items",
-        "store 2 items",
-        "store 3 items",
-        "reset ",
-        "rehash ",
-        "retrieve 3 items",
+        "1800000000000servercreatedone16 lockers".to_owned(),
+        change("register3done"),
+        change("store3done1 items"),
+        change("store3done2 items"),
+        change("reset3done"),
+        change("rehash3done"),
+        change("retrieve3done2 items"),
     ];
     assert_eq!(told, expected);
 }
@@ -321,73 +330,6 @@ fn reads_stand_in_order_between_the_changes_of_a_batch() {
         })
         .expect("the state in between");
     assert_eq!(items, 1);
-}
-
-#[test]
-fn a_full_disk_undoes_the_whole_batch_and_later_ones_are_served() {
-    let bench = Bench::new();
-    let (mut store, _) = bench.open();
-    one(&mut store, register(0));
-    let limit = |store: &mut Store, pages: i64| {
-        let pragma = format!("PRAGMA max_page_count = {pages}");
-        let db = &base(store).db;
-        db.query_row(&pragma, (), |_| Ok(())).expect("sets");
-    };
-    limit(&mut store, 1);
-    let head = base(&mut store).head.clone();
-    let jobs: Vec<Job> = (0..100).map(|_| put(0, 1, &[b'x'; 256])).collect();
-    let (outcomes, _) = store.run(&jobs);
-    let full = Outcome::Failed("the disk is full; nothing was changed".to_owned());
-    assert!(outcomes.iter().all(|outcome| *outcome == full));
-    assert_eq!(base(&mut store).head, head);
-    limit(&mut store, 1_000_000);
-    assert_eq!(
-        one(&mut store, put(0, 1, b"hat")),
-        Outcome::Stored { items: 1 }
-    );
-}
-
-#[test]
-fn after_a_failed_commit_nothing_is_said_until_the_file_was_read_again() {
-    for (fault, there) in [(Fault::ComesTrue, true), (Fault::Lost, false)] {
-        let bench = Bench::new();
-        let (mut store, _) = bench.open();
-        one(&mut store, register(0));
-        base(&mut store).fault = Some(fault);
-        let (outcomes, again) = store.run(&[register(1), Job::Taken { locker: 0 }, register(0)]);
-        let out = Outcome::Failed(OUT_OF_ORDER.to_owned());
-        assert_eq!(outcomes, [Outcome::Unknown, out.clone(), out.clone()]);
-        assert_eq!(again, None);
-        bench.pass(Duration::from_millis(999));
-        assert_eq!(one(&mut store, register(2)), out);
-        assert!(bench.refused().contains("another server uses it"));
-        bench.pass(Duration::from_millis(1));
-        let (outcomes, again) = store.run(&[register(2)]);
-        assert_eq!(outcomes, [Outcome::Registered { epoch: 1 }]);
-        let again = again.expect("read again");
-        assert_eq!(
-            (again[0].in_use, again[1].in_use, again[2].in_use),
-            (true, there, false)
-        );
-    }
-}
-
-#[test]
-fn a_database_that_is_gone_stays_out_of_order_until_it_is_back() {
-    let bench = Bench::new();
-    let (mut store, _) = bench.open();
-    base(&mut store).fault = Some(Fault::Lost);
-    assert_eq!(one(&mut store, register(0)), Outcome::Unknown);
-    let away = bench.beside("away.db");
-    std::fs::rename(bench.path(), &away).expect("moves");
-    bench.pass(Duration::from_secs(1));
-    assert!(matches!(one(&mut store, register(0)), Outcome::Failed(_)));
-    assert!(!bench.path().exists(), "no new one is made in its place");
-    std::fs::rename(&away, bench.path()).expect("moves back");
-    bench.pass(Duration::from_secs(1));
-    let (outcomes, again) = store.run(&[register(0)]);
-    assert_eq!(outcomes, [Outcome::Registered { epoch: 1 }]);
-    assert_eq!(again.expect("read again").len(), 16);
 }
 
 #[test]

@@ -7,8 +7,9 @@
 //! ```sh
 //! sqlite3 copy.db "SELECT 'trail|' || id || '|' || previous || '|' || at || '|' || hex(actor) ||
 //!     '|' || action || '|' || coalesce(locker, '') || '|' || result || '|' || hex(detail) ||
-//!     coalesce((SELECT group_concat('|' || hex(item), '' ORDER BY place) FROM trail_items
-//!     WHERE entry = id), '') FROM trail WHERE id = 7" | tr -d '\n' | sha256sum
+//!     coalesce((SELECT group_concat(part, '') FROM (SELECT '|' || hex(item) AS part
+//!     FROM trail_items WHERE entry = 7 ORDER BY place)), '') FROM trail WHERE id = 7" |
+//!     tr -d '\n' | sha256sum
 //! ```
 //!
 //! The chain shows a changed row and one that is missing in the middle. Rows cut off at the end

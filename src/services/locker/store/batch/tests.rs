@@ -1,11 +1,13 @@
-//! Any jobs in any batches, held against a model that is too simple to be wrong.
+//! Faults of the disk; any jobs in any batches, held against a model that is too simple to be wrong.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::tests::{Bench, again, put, register, rehash, reset, retrieve};
-use super::super::{Job, Locker, Outcome, Refusal};
+use super::super::OUT_OF_ORDER;
+use super::super::tests::{Bench, Fault, again, base, one, put, register, rehash, reset, retrieve};
+use super::super::{Job, Locker, Outcome, Refusal, Store};
 
 /// Few lockers, so that jobs meet.
 const COUNT: u32 = 3;
@@ -167,4 +169,71 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_full_disk_undoes_the_whole_batch_and_later_ones_are_served() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    one(&mut store, register(0));
+    let limit = |store: &mut Store, pages: i64| {
+        let pragma = format!("PRAGMA max_page_count = {pages}");
+        let db = &base(store).db;
+        db.query_row(&pragma, (), |_| Ok(())).expect("sets");
+    };
+    limit(&mut store, 1);
+    let head = base(&mut store).head.clone();
+    let jobs: Vec<Job> = (0..100).map(|_| put(0, 1, &[b'x'; 256])).collect();
+    let (outcomes, _) = store.run(&jobs);
+    let full = Outcome::Failed("the disk is full; nothing was changed".to_owned());
+    assert!(outcomes.iter().all(|outcome| *outcome == full));
+    assert_eq!(base(&mut store).head, head);
+    limit(&mut store, 1_000_000);
+    assert_eq!(
+        one(&mut store, put(0, 1, b"hat")),
+        Outcome::Stored { items: 1 }
+    );
+}
+
+#[test]
+fn after_a_failed_commit_nothing_is_said_until_the_file_was_read_again() {
+    for (fault, there) in [(Fault::ComesTrue, true), (Fault::Lost, false)] {
+        let bench = Bench::new();
+        let (mut store, _) = bench.open();
+        one(&mut store, register(0));
+        base(&mut store).fault = Some(fault);
+        let (outcomes, again) = store.run(&[register(1), Job::Taken { locker: 0 }, register(0)]);
+        let out = Outcome::Failed(OUT_OF_ORDER.to_owned());
+        assert_eq!(outcomes, [Outcome::Unknown, out.clone(), out.clone()]);
+        assert_eq!(again, None);
+        bench.pass(Duration::from_millis(999));
+        assert_eq!(one(&mut store, register(2)), out);
+        assert!(bench.refused().contains("another server uses it"));
+        bench.pass(Duration::from_millis(1));
+        let (outcomes, again) = store.run(&[register(2)]);
+        assert_eq!(outcomes, [Outcome::Registered { epoch: 1 }]);
+        let again = again.expect("read again");
+        assert_eq!(
+            (again[0].in_use, again[1].in_use, again[2].in_use),
+            (true, there, false)
+        );
+    }
+}
+
+#[test]
+fn a_database_that_is_gone_stays_out_of_order_until_it_is_back() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    base(&mut store).fault = Some(Fault::Lost);
+    assert_eq!(one(&mut store, register(0)), Outcome::Unknown);
+    let away = bench.beside("away.db");
+    std::fs::rename(bench.path(), &away).expect("moves");
+    bench.pass(Duration::from_secs(1));
+    assert!(matches!(one(&mut store, register(0)), Outcome::Failed(_)));
+    assert!(!bench.path().exists(), "no new one is made in its place");
+    std::fs::rename(&away, bench.path()).expect("moves back");
+    bench.pass(Duration::from_secs(1));
+    let (outcomes, again) = store.run(&[register(0)]);
+    assert_eq!(outcomes, [Outcome::Registered { epoch: 1 }]);
+    assert_eq!(again.expect("read again").len(), 16);
 }

@@ -46,71 +46,74 @@ pub(in super::super) fn refused_untouched(bench: &Bench, words: &str) {
     assert_eq!(fs::read(bench.path()).expect("readable"), before, "{said}");
 }
 
+/// What somebody does to the file, and what is said of it.
+const DAMAGES: &[(&str, &str)] = &[
+    (
+        "UPDATE lockers SET epoch = 9 WHERE number = 1",
+        "row 1 of lockers does not have",
+    ),
+    (
+        "UPDATE lockers SET hash = '$x' WHERE number = 2",
+        "row 2 of lockers does not have",
+    ),
+    (
+        "UPDATE lockers SET in_use = 0, items = 0 WHERE number = 1",
+        "row 1 of lockers",
+    ),
+    (
+        "UPDATE lockers SET is_default = 1 WHERE number = 1",
+        "row 1 of lockers",
+    ),
+    (
+        "UPDATE lockers SET freed_at = freed_at + 1 WHERE number = 2",
+        "row 2 of lockers",
+    ),
+    (
+        "UPDATE lockers SET checksum = '' WHERE number = 0",
+        "row 0 of lockers",
+    ),
+    (
+        "DELETE FROM lockers WHERE number = 0",
+        "row 0 of lockers is gone",
+    ),
+    ("DELETE FROM lockers", "there are no lockers"),
+    (
+        "UPDATE items SET item = 'another' WHERE place = 0",
+        "row (1, 0) of items",
+    ),
+    (
+        "UPDATE items SET place = 2 WHERE place = 1",
+        "row (1, 2) of items",
+    ),
+    ("UPDATE items SET locker = 0", "row (0, 0) of items"),
+    (
+        "DELETE FROM items WHERE place = 1",
+        "row 1 of lockers says 2 items, and 1 are there",
+    ),
+    (
+        "UPDATE trail SET actor = 'nobody' WHERE id = 2",
+        "row 2 of trail does not have",
+    ),
+    (
+        "UPDATE trail SET result = 'lost' WHERE id = 2",
+        "row 2 of trail does not have",
+    ),
+    (
+        "UPDATE trail SET at = 0 WHERE id = 1",
+        "row 1 of trail does not have",
+    ),
+    ("DELETE FROM trail WHERE id = 3", "row 3 of trail is gone"),
+    ("DELETE FROM trail WHERE id = 1", "row 1 of trail is gone"),
+    (
+        "UPDATE trail_items SET item = 'a cap'",
+        "row 7 of trail does not have",
+    ),
+    ("DROP TABLE items", "no such table"),
+];
+
 #[test]
 fn a_damaged_value_is_named_by_table_and_row() {
-    for (sql, words) in [
-        (
-            "UPDATE lockers SET epoch = 9 WHERE number = 1",
-            "row 1 of lockers does not have",
-        ),
-        (
-            "UPDATE lockers SET hash = '$x' WHERE number = 2",
-            "row 2 of lockers does not have",
-        ),
-        (
-            "UPDATE lockers SET in_use = 0, items = 0 WHERE number = 1",
-            "row 1 of lockers",
-        ),
-        (
-            "UPDATE lockers SET is_default = 1 WHERE number = 1",
-            "row 1 of lockers",
-        ),
-        (
-            "UPDATE lockers SET freed_at = freed_at + 1 WHERE number = 2",
-            "row 2 of lockers",
-        ),
-        (
-            "UPDATE lockers SET checksum = '' WHERE number = 0",
-            "row 0 of lockers",
-        ),
-        (
-            "DELETE FROM lockers WHERE number = 0",
-            "row 0 of lockers is gone",
-        ),
-        ("DELETE FROM lockers", "there are no lockers"),
-        (
-            "UPDATE items SET item = 'another' WHERE place = 0",
-            "row (1, 0) of items",
-        ),
-        (
-            "UPDATE items SET place = 2 WHERE place = 1",
-            "row (1, 2) of items",
-        ),
-        ("UPDATE items SET locker = 0", "row (0, 0) of items"),
-        (
-            "DELETE FROM items WHERE place = 1",
-            "row 1 of lockers says 2 items, and 1 are there",
-        ),
-        (
-            "UPDATE trail SET actor = 'nobody' WHERE id = 2",
-            "row 2 of trail does not have",
-        ),
-        (
-            "UPDATE trail SET result = 'lost' WHERE id = 2",
-            "row 2 of trail does not have",
-        ),
-        (
-            "UPDATE trail SET at = 0 WHERE id = 1",
-            "row 1 of trail does not have",
-        ),
-        ("DELETE FROM trail WHERE id = 3", "row 3 of trail is gone"),
-        ("DELETE FROM trail WHERE id = 1", "row 1 of trail is gone"),
-        (
-            "UPDATE trail_items SET item = 'a cap'",
-            "row 7 of trail does not have",
-        ),
-        ("DROP TABLE items", "no such table"),
-    ] {
+    for (sql, words) in DAMAGES {
         let bench = filled();
         tamper(&bench, sql);
         refused_untouched(&bench, words);

@@ -27,7 +27,8 @@ CREATE TABLE lockers (
 CREATE TABLE items (
     locker INTEGER NOT NULL REFERENCES lockers (number),
     place INTEGER NOT NULL CHECK (place BETWEEN 0 AND 999),
-    item ANY NOT NULL CHECK (typeof(item) IN ('text', 'blob') AND octet_length(item) <= 256),
+    item ANY NOT NULL
+        CHECK (typeof(item) IN ('text', 'blob') AND length(CAST(item AS BLOB)) <= 256),
     checksum TEXT NOT NULL,
     PRIMARY KEY (locker, place)
 ) STRICT, WITHOUT ROWID;
