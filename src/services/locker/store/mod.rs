@@ -205,5 +205,11 @@ fn seen(rows: Vec<Row>, now_ms: i64) -> Vec<Locker> {
     rows.into_iter().map(seen).collect()
 }
 
+// A lane takes it to its own thread.
+const _: () = {
+    const fn goes_to_a_thread<T: Send>() {}
+    goes_to_a_thread::<Store>();
+};
+
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::rows::{self, Row};
 use super::schema::{self, VERSION};
 use super::trail::{self, Head};
 use super::trouble::Trouble;
-use crate::config::limits::LOCKER_LOG_BYTES_MAX;
+use crate::config::limits::{LOCKER_CACHE_KIB, LOCKER_LOG_BYTES_MAX};
 
 /// A database that is verified and in use.
 pub(super) struct Base {
@@ -66,9 +66,10 @@ pub(super) fn make(
     let count = count()?;
     let fresh = files::beside(path, ".new");
     let written = |error: &std::io::Error| files::said(&fresh, error);
-    // What a killed first start left; its journal would be played into the new file.
-    files::remove(&fresh).map_err(|error| written(&error))?;
-    files::remove(&files::beside(&fresh, "-journal")).map_err(|error| written(&error))?;
+    // What a killed first start left; its journal and log would be played into the new file.
+    for left in ["", "-journal", "-wal"] {
+        files::remove(&files::beside(&fresh, left)).map_err(|error| written(&error))?;
+    }
     let file = files::create_new(&fresh).map_err(|error| written(&error))?;
     drop(file);
     fill(&fresh, count, now_ms).map_err(|trouble| format!("{}: {trouble}", fresh.display()))?;
@@ -83,7 +84,8 @@ fn fill(fresh: &Path, count: u32, now_ms: i64) -> Result<(), Trouble> {
     let db = connect(fresh)?;
     db.execute_batch("PRAGMA synchronous = EXTRA; BEGIN IMMEDIATE")?;
     schema::create(&db, count, now_ms)?;
-    db.execute_batch("COMMIT")?;
+    // In the header, so that the file need not be changed for it later.
+    db.execute_batch("COMMIT; PRAGMA journal_mode = WAL")?;
     db.close().map_err(|(_, error)| error.into())
 }
 
@@ -163,10 +165,11 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     // Exclusive before the first read: then the index of the log is in our memory, and not in a
     // mapped file, whose pages a full disk takes away. The checkpoints are ours, as those inside
     // COMMIT keep their errors to themselves.
-    db.execute_batch(
+    db.execute_batch(&format!(
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 0;",
-    )?;
+         PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cache_size = -{LOCKER_CACHE_KIB};"
+    ))?;
     Ok(db)
 }
 

@@ -30,8 +30,10 @@ pub(super) enum Kind {
     Damaged,
     /// It is no database, or it can't be opened.
     NotOpen,
-    /// The disk, or anything else: what was being written may or may not be there.
+    /// The disk: what was being written may or may not be there.
     Disk,
+    /// Anything else, with the same consequence.
+    Other,
 }
 
 impl Trouble {
@@ -44,7 +46,7 @@ impl Trouble {
         let error = match self {
             Self::Sqlite(error) => error,
             Self::Damage(_) => return Kind::Damaged,
-            Self::Unfit(_) => return Kind::Disk,
+            Self::Unfit(_) => return Kind::Other,
         };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Kind::Full,
@@ -58,7 +60,8 @@ impl Trouble {
             // Tables that are not ours, a value of a type that they do not allow: only damage or a
             // stranger brings them there.
             Some(ErrorCode::Unknown) | None => Kind::Damaged,
-            _ => Kind::Disk,
+            Some(ErrorCode::SystemIoFailure) => Kind::Disk,
+            Some(_) => Kind::Other,
         }
     }
 
@@ -72,6 +75,7 @@ impl Trouble {
             Kind::Damaged => "the database is damaged",
             Kind::NotOpen => "the database can't be opened",
             Kind::Disk => "the disk failed",
+            Kind::Other => "the database failed",
         };
         format!("{why}; nothing was changed")
     }
@@ -92,6 +96,7 @@ impl fmt::Display for Trouble {
             Kind::Damaged => write!(f, "is damaged: {said}"),
             Kind::NotOpen => write!(f, "can't be opened: {said}"),
             Kind::Disk => write!(f, "the disk failed: {said}"),
+            Kind::Other => write!(f, "failed: {said}"),
         }
     }
 }
@@ -101,3 +106,6 @@ impl From<rusqlite::Error> for Trouble {
         Self::Sqlite(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

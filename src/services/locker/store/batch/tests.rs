@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::super::OUT_OF_ORDER;
 use super::super::tests::{Bench, Fault, again, base, one, put, register, rehash, reset, retrieve};
 use super::super::{Job, Locker, Outcome, Refusal, Store};
+use crate::config::limits::{LOCKER_LOG_BYTES_MAX, LOCKER_LOG_PAGES_MAX};
 
 /// Few lockers, so that jobs meet.
 const COUNT: u32 = 3;
@@ -236,4 +237,35 @@ fn a_database_that_is_gone_stays_out_of_order_until_it_is_back() {
     let (outcomes, again) = store.run(&[register(0)]);
     assert_eq!(outcomes, [Outcome::Registered { epoch: 1 }]);
     assert_eq!(again.expect("read again").len(), 16);
+}
+
+#[test]
+fn damage_that_is_met_later_is_not_passed_on() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    store.run(&[register(0), put(0, 1, b"hat"), register(1)]);
+    let db = &base(&mut store).db;
+    db.execute_batch("UPDATE items SET item = 'cap'")
+        .expect("works");
+    let (outcomes, _) = store.run(&[put(1, 1, b"x"), retrieve(0, 1)]);
+    let damaged = Outcome::Failed("the database is damaged; nothing was changed".to_owned());
+    assert_eq!(outcomes, [damaged.clone(), damaged]);
+    bench.pass(Duration::from_secs(1));
+    let out = Outcome::Failed(OUT_OF_ORDER.to_owned());
+    assert_eq!(one(&mut store, register(2)), out);
+}
+
+#[test]
+fn a_long_log_is_written_into_the_database() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    one(&mut store, register(0));
+    let before = std::fs::metadata(bench.path()).expect("there").len();
+    let log = || std::fs::metadata(bench.beside("lockers.db-wal")).expect("there");
+    // Each touches two pages or more.
+    for _ in 0..LOCKER_LOG_PAGES_MAX / 2 {
+        assert!(matches!(one(&mut store, reset(0)), Outcome::Reset { .. }));
+    }
+    assert!(std::fs::metadata(bench.path()).expect("there").len() > before);
+    assert!(log().len() <= LOCKER_LOG_BYTES_MAX, "{}", log().len());
 }

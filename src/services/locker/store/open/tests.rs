@@ -111,8 +111,9 @@ fn a_file_without_contents_is_a_new_database() {
 #[test]
 fn what_a_killed_first_start_left_is_no_hindrance() {
     let bench = Bench::new();
-    for name in ["lockers.db.new", "lockers.db.new-journal"] {
-        fs::write(bench.beside(name), b"half of it").expect("new");
+    for left in ["", "-journal", "-wal"] {
+        let path = bench.beside(&format!("lockers.db.new{left}"));
+        fs::write(path, b"half of it").expect("new");
     }
     assert_eq!(bench.open().1.len(), 16);
     fs::remove_file(bench.path()).expect("there");
