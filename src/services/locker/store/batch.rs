@@ -15,7 +15,7 @@ use super::{backup, count, trail};
 use crate::config::limits::LOCKER_LOG_PAGES_MAX;
 
 impl Base {
-    /// Makes it this many lockers.
+    /// Makes it this many lockers. After an error it is to be abandoned.
     pub(super) fn set_count(
         &mut self,
         path: &Path,
@@ -23,6 +23,9 @@ impl Base {
         count: u32,
         now_ms: i64,
     ) -> Result<Vec<Row>, String> {
+        if rows.len() == count as usize {
+            return Ok(rows);
+        }
         let named = |trouble: Trouble| format!("{}: {trouble}", path.display());
         self.head = count::set(&self.db, &self.head, &rows, count, now_ms).map_err(named)??;
         rows::load(&self.db).map_err(named)

@@ -48,9 +48,6 @@ pub(super) fn set(
             have - 1
         )));
     }
-    if count == have {
-        return Ok(Ok(head.clone()));
-    }
     db.execute_batch("BEGIN IMMEDIATE")?;
     let done = change(db, head, have, count, now_ms).and_then(|head| {
         db.execute_batch("COMMIT")

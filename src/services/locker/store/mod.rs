@@ -92,11 +92,15 @@ impl Store {
                 let lock = files::lock(&path)?;
                 files::warn_of_network(&path);
                 open::make(&path, &mut || count::first(count, ask), now_ms)?;
-                let (mut base, mut rows) = open::open(&path, now_ms)?;
-                if let Some(count) = count {
-                    rows = base.set_count(&path, rows, count, now_ms)?;
+                let (mut base, rows) = open::open(&path, now_ms)?;
+                let count = count.unwrap_or(rows.len() as u32);
+                match base.set_count(&path, rows, count, now_ms) {
+                    Ok(rows) => (Place::File(path), Some(lock), base, rows),
+                    Err(error) => {
+                        base.abandon();
+                        return Err(error);
+                    }
                 }
-                (Place::File(path), Some(lock), base, rows)
             }
         };
         let store = Self {

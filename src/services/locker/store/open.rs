@@ -187,6 +187,10 @@ fn verify(db: &Connection) -> Result<i64, Trouble> {
 }
 
 /// Sets the modes that a power cut asks for, reads them back, and empties the log.
+///
+/// The checkpoint is a must, as it mends the database too: where a sync of the *database* failed,
+/// its pages are in doubt, but all of them are still in the log, which begins anew only after a
+/// checkpoint that was whole. So they are written once more here, and really synced.
 fn settle(db: &Connection) -> Result<(), Trouble> {
     db.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
