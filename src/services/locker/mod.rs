@@ -48,9 +48,9 @@ pub const ENTRY: Entry = Entry {
     about: "\
 Lockers 0 to one less than count=. Each is free or in use, has a password and the items that were
 put into it; one locker is never given to two. What was answered with 'ok' is on the disk.
-Commands, a line each: show, register N PASSWORD, store N PASSWORD ITEM, retrieve N PASSWORD (takes
-all items out and frees the locker), reset N, backup PATH, help, quit. Every answer ends with one
-line 'ok ...' or 'error: ...'.
+Commands, a line each: show, register N PASSWORD, store N PASSWORD ITEM, retrieve N PASSWORD (all
+items come out and the locker is free), reset N, backup PATH, help, quit. Every answer ends with
+one line 'ok ...' or 'error: ...'.
 wire=binary is the kiosk wire of the labs: native integers and blocks.
 reset sets the password to 0000. It is done at once for an administrator: on a Unix socket the
 server's own user, root, or a user of admins=; anybody else's waits for the operator ('lockers',
@@ -64,8 +64,8 @@ Try it:  printf 'register 1 pw\\nstore 1 pw a book\\nretrieve 1 pw\\nquit\\n' | 
     options: &[
         Opt {
             key: "count",
-            default: "as before; asked at the first start, else 16",
-            help: "how many lockers there are, 1 to 10000",
+            default: "as before",
+            help: "how many lockers, 1 to 10000; new ones: asked on a terminal, else 16",
         },
         Opt {
             key: "wire",
@@ -75,12 +75,12 @@ Try it:  printf 'register 1 pw\\nstore 1 pw a book\\nretrieve 1 pw\\nquit\\n' | 
         Opt {
             key: "admins",
             default: "none",
-            help: "users who may reset, by name or number, with commas between",
+            help: "users who may reset at once: names or numbers, with commas",
         },
         Opt {
             key: "hash",
             default: "19456,2",
-            help: "what a new password's hash costs: KiB of memory, passes (Argon2id)",
+            help: "what a hash costs (Argon2id): KiB of memory, passes",
         },
     ],
     datagrams: None,
