@@ -31,6 +31,17 @@ pub(super) enum Phase {
     Dead,
 }
 
+/// Whether a session takes input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// It does.
+    Flowing,
+    /// Not at present.
+    Paused,
+    /// Again, and it has not been offered yet what was kept.
+    Resumed,
+}
+
 /// The key of a session that has closed.
 pub(super) const NO_SESSION: u32 = u32::MAX;
 
@@ -61,10 +72,7 @@ pub(super) struct Connection {
     pub choked: bool,
     /// Its service reads its peers.
     pub reads: bool,
-    /// Its session takes no input at present.
-    pub paused: bool,
-    /// Its session takes input again, and has not been offered yet what was kept.
-    pub resumed: bool,
+    pub intake: Intake,
     /// The program that has, or had, its socket.
     pub program: Option<Pid>,
     /// Its listener has `notify=usr1`.
@@ -112,8 +120,7 @@ impl Connection {
             asks_writable: false,
             choked: false,
             reads: true,
-            paused: false,
-            resumed: false,
+            intake: Intake::Flowing,
             program: None,
             notify: false,
             reason: None,
@@ -201,7 +208,7 @@ impl Connection {
     /// Ends the session where it has left more unused than a message may have. One that takes no
     /// input at present has left it for later: that is bounded by what one read gives.
     pub(super) fn bound_input(&mut self) {
-        let waits = self.paused || self.resumed;
+        let waits = self.intake != Intake::Flowing;
         let unused = self.inbound.as_ref().map_or(0, |inbound| inbound.0.len());
         if !waits && unused > INPUT_KEPT_BYTES_MAX {
             self.close(CloseReason::InputTooLong);
@@ -228,13 +235,13 @@ impl Connection {
             Phase::Lingering => true,
             Phase::HandedOver | Phase::Dead => false,
         };
-        let waits = self.phase == Phase::Open && (self.paused || self.resumed);
+        let waits = self.phase == Phase::Open && self.intake != Intake::Flowing;
         room && self.readable && !self.input_ended && !waits
     }
 
     /// Whether its session is to be offered again what it had left unused.
     pub(super) fn wants_offer(&self) -> bool {
-        self.phase == Phase::Open && self.resumed && !self.choked
+        self.phase == Phase::Open && self.intake == Intake::Resumed && !self.choked
     }
 
     /// Whether a write is to be tried.

@@ -12,7 +12,7 @@ use mio::Registry;
 
 use super::Reactor;
 use super::buffer::Outbound;
-use super::connection::{Connection, NO_SESSION, Phase};
+use super::connection::{Connection, Intake, NO_SESSION, Phase};
 use super::hex::Dump;
 use super::sources::token;
 use super::stream::Stream;
@@ -47,8 +47,10 @@ impl Reactor {
                 c.deadline = deadline;
             }
             if let Some(pause) = effects.pause {
-                c.paused = pause;
-                c.resumed = !pause;
+                c.intake = match pause {
+                    true => Intake::Paused,
+                    false => Intake::Resumed,
+                };
             }
             c.bound_input();
             match effects.ending {

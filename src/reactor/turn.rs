@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
-use super::connection::{Connection, Inbound, Phase};
+use super::connection::{Connection, Inbound, Intake, Phase};
 use super::hex::Received;
 use super::sources::Source;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
@@ -219,10 +219,10 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if c.phase != Phase::Open || c.input_ended || c.paused {
+        if c.phase != Phase::Open || c.input_ended || c.intake == Intake::Paused {
             return;
         }
-        c.resumed = false;
+        c.intake = Intake::Flowing;
         let Some(inbound) = c.inbound.take() else {
             return;
         };
