@@ -1,4 +1,4 @@
-//! What a round of load was, and how rounds become a row: shared by `echo` and `sum`.
+//! What a round of load was, and how rounds become a row: shared by all that compare rates.
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ pub fn nanos(duration: Duration) -> u64 {
 }
 
 impl Round {
-    fn rate(&self) -> f64 {
+    /// Answers a second.
+    pub fn rate(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64()
     }
 
@@ -59,12 +60,13 @@ impl Round {
 
 /// All rounds of one server under one load.
 pub struct Series {
-    pub kind: Kind,
+    pub name: String,
     pub rounds: Vec<Round>,
 }
 
 impl Series {
-    fn middle(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+    /// The median of the rounds.
+    pub fn middle(&self, figure: impl Fn(&Round) -> f64) -> f64 {
         median(self.rounds.iter().map(figure).collect())
     }
 
@@ -105,7 +107,7 @@ pub fn add_rows(table: &mut Table, load: &str, all: &[Series]) {
         };
         table.row(vec![
             load.to_owned(),
-            series.kind.to_string(),
+            series.name.clone(),
             whole(series.middle(Round::rate)),
             micros(series.middle(|round| round.quantile_us(0.5))),
             micros(series.middle(|round| round.quantile_us(0.99))),
@@ -130,7 +132,7 @@ pub fn in_turns(
     let mut all: Vec<Series> = kinds
         .iter()
         .map(|kind| Series {
-            kind: *kind,
+            name: kind.to_string(),
             rounds: Vec::new(),
         })
         .collect();

@@ -1,5 +1,6 @@
 //! The machine: what it is, who runs on which core, and what the kernel tells of a server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
@@ -103,6 +104,36 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     let pid = i32::try_from(pid).map_err(Error::other)?;
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?;
     Ok(clock.now()?.into())
+}
+
+/// What the threads of one name have used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    pub cpu: Duration,
+    /// How often they have waited for something, and so had to be woken.
+    pub waits: u64,
+}
+
+/// What the threads of a process have used, by their names.
+pub fn threads(pid: u32) -> Result<BTreeMap<String, Used>> {
+    let mut threads = BTreeMap::<String, Used>::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        let read = |file: &str| fs::read_to_string(task.join(file));
+        let name = read("comm")?.trim_end().to_owned();
+        let used = threads.entry(name).or_default();
+        // Nanoseconds on a processor come first.
+        let (schedstat, status) = (read("schedstat")?, read("status")?);
+        used.cpu += Duration::from_nanos(number(schedstat.split(' ').next())?);
+        let waits = |line: &'static str| status.lines().find_map(|found| found.strip_prefix(line));
+        used.waits += number(waits("voluntary_ctxt_switches:"))?;
+    }
+    Ok(threads)
+}
+
+fn number(text: Option<&str>) -> Result<u64> {
+    let number = text.and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| Error::new(ErrorKind::InvalidData, "/proc without a number"))
 }
 
 /// Bytes of memory that belong to a process alone: heap, stacks, changed data; no file pages.

@@ -19,6 +19,7 @@ mod echo;
 mod idle;
 mod link;
 mod load;
+mod locker;
 mod machine;
 mod peers;
 mod report;
@@ -70,6 +71,11 @@ const WORKLOADS: &[Workload] = &[
         name: "udp",
         about: udp::ABOUT,
         run: udp::run,
+    },
+    Workload {
+        name: "locker",
+        about: locker::ABOUT,
+        run: locker::run,
     },
 ];
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -99,7 +100,29 @@ impl Server {
     /// Starts one and waits until it listens.
     pub fn start(kind: Kind) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let mut command = kind.command(&directory)?;
+        let command = kind.command(&directory)?;
+        Self::launch(kind, command, directory)
+    }
+
+    /// Starts the binary with that many lockers, whose database is in the folder `data`, and an
+    /// `echo`. Passwords are hashed as cheaply as possible, so that there are soon many kiosks.
+    pub fn with_lockers(count: u32, data: &Path) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().display();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        command
+            .arg("serve")
+            .arg(format!("locker=tcp://127.0.0.1:0?count={count}&hash=8,1"))
+            .arg(format!("locker=unix:{path}/locker.sock"))
+            .arg("echo=tcp://127.0.0.1:0")
+            .arg(format!("echo=unix:{path}/echo.sock"))
+            .arg("--data")
+            .arg(data)
+            .env("RUST_LOG", "warn");
+        Self::launch(Kind::Switchboard, command, directory)
+    }
+
+    fn launch(kind: Kind, mut command: Command, directory: TempDir) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(directory.path().join("log"))?);
         let mut child = machine::on_server_core(|| command.spawn())?;
