@@ -54,10 +54,11 @@ const GOAL: f64 = 5000.0;
 
 pub fn run(report: &mut Report) -> Outcome<()> {
     let folder = disk::folder()?;
-    println!(
-        "The databases are on {}.\n",
-        disk::described(folder.path())?
-    );
+    let (disk, in_memory) = disk::described(folder.path())?;
+    println!("The databases are on {disk}.\n");
+    if in_memory && !report.smoke {
+        return Err("that is in memory, where nothing is durable".into());
+    }
     let counts = report.pick([1, 64, 1000], [1, 8, 64]);
     let mut rates = table("change");
     let mut echoes = Table::new(&["load", "echo", "p50 µs", "p99 µs", "max µs"]);
