@@ -24,11 +24,16 @@ struct File {
     options: &'static [&'static str],
 }
 
-const FILES: [File; 9] = [
+const FILES: [File; 10] = [
     File {
         text: include_str!("wire/locker-binary.txt"),
         service: "locker",
         options: &["count=3&hash=8,1&wire=binary"],
+    },
+    File {
+        text: include_str!("wire/locker-text.txt"),
+        service: "locker",
+        options: &["count=3&hash=8,1", "count=3&hash=8,1&wire=text"],
     },
     File {
         text: include_str!("wire/talk.txt"),
@@ -74,7 +79,11 @@ const FILES: [File; 9] = [
 
 /// The slot's gap where no option says otherwise.
 const GAP: Duration = Duration::from_millis(50);
+/// Wrong passwords are forgotten after this long.
+const PENALTY_KEPT: Duration = Duration::from_secs(600);
+/// Random cuts of one recording, as long as they come to no more bytes than this in all.
 const RANDOM_CUTS: usize = 2_000;
+const RANDOM_CUT_BYTES: usize = 100_000;
 /// Recordings of at most so many bytes are cut in three in every way.
 const THREE_WAYS_BYTES_MAX: usize = 64;
 
@@ -114,8 +123,13 @@ impl Peer for OnHarness<'_> {
 }
 
 /// Calls `f` with a maker of harnesses for every recording under each of its options.
-fn each(mut f: impl FnMut(&dyn Fn() -> Harness, &Recording)) {
-    for file in &FILES {
+fn each(f: impl FnMut(&dyn Fn() -> Harness, &Recording)) {
+    each_where(|_| true, f);
+}
+
+/// As [`each`], for the services of that name.
+fn each_where(which: impl Fn(&str) -> bool, mut f: impl FnMut(&dyn Fn() -> Harness, &Recording)) {
+    for file in FILES.iter().filter(|file| which(file.service)) {
         let entry = services::find(file.service).expect("the service is listed");
         for options in file.options {
             for mut recording in parse(file.text).expect("the file is well formed") {
@@ -189,7 +203,7 @@ fn recordings_hold_in_random_cuts() {
     let mut random = Random(1);
     each(|make, recording| {
         let bytes = recording.client_bytes();
-        for _ in 0..RANDOM_CUTS {
+        for _ in 0..RANDOM_CUTS.min(RANDOM_CUT_BYTES / bytes.max(1)) {
             let rarity = 1 + random.below(8);
             let cuts: Vec<_> = (0..bytes).filter(|_| random.one_in(rarity)).collect();
             check(make, recording, &cuts);
@@ -200,7 +214,9 @@ fn recordings_hold_in_random_cuts() {
 #[test]
 fn a_hundred_sessions_at_once_are_served_alike() {
     let mut random = Random(2);
-    each(|make, recording| {
+    // Kiosks share the lockers: see below.
+    let apart = |service: &str| service != "locker";
+    each_where(apart, |make, recording| {
         let mut harness = make();
         let places: Vec<_> = (0..100).map(|_| harness.open()).collect();
         // Each is cut in its own way; they go on together where the recording itself pauses.
@@ -242,6 +258,35 @@ fn a_hundred_sessions_at_once_are_served_alike() {
         }
         assert_eq!(harness.sessions(), 0, "{}", recording.title);
     });
+}
+
+/// All are connected from the start on. Each recording leaves its lockers free, so that another kiosk
+/// finds what the first one found.
+#[test]
+fn a_second_and_a_hundredth_kiosk_play_what_the_first_played() {
+    let mut random = Random(3);
+    each_where(
+        |service| service == "locker",
+        |make, recording| {
+            let mut harness = make();
+            let places: Vec<_> = (0..100).map(|_| harness.open()).collect();
+            for (number, place) in places.into_iter().enumerate() {
+                let cuts: Vec<_> = (0..recording.client_bytes())
+                    .filter(|_| random.one_in(3))
+                    .collect();
+                let mut peer = OnHarness {
+                    harness: &mut harness,
+                    place,
+                };
+                if let Err(error) = play(&recording.cut(&cuts), &mut peer) {
+                    panic!("{}, kiosk {}: {error}", recording.title, number + 1);
+                }
+                assert_eq!(harness.sessions(), 99 - number, "{}", recording.title);
+                // A wrong password is in it, for which the next kiosk would have to wait.
+                harness.advance(PENALTY_KEPT);
+            }
+        },
+    );
 }
 
 /// A datagram is not cut: each line of a client is one, and so is each line of the server.

@@ -62,7 +62,14 @@ pub fn parse(text: &str) -> Result<Vec<Recording>, String> {
                 None => title = comment.to_owned(),
             },
             ("C" | "C?", bytes) => steps.push(Step::Client(hex(bytes).ok_or_else(wrong)?)),
-            ("S", bytes) => steps.push(Step::Server(hex(bytes).ok_or_else(wrong)?)),
+            ("S", bytes) => {
+                let bytes = hex(bytes).ok_or_else(wrong)?;
+                // An answer of several lines comes as one: where a stream is cut says nothing.
+                match steps.last_mut() {
+                    Some(Step::Server(before)) => before.extend(bytes),
+                    _ => steps.push(Step::Server(bytes)),
+                }
+            }
             ("C.", "") => steps.push(Step::ClientEnds),
             ("S.", "") => steps.push(Step::ServerCloses),
             _ => return Err(wrong()),
