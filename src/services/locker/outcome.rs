@@ -69,6 +69,15 @@ impl Lockers {
         cx: &mut Cx<'_, Self>,
     ) -> Option<Answer> {
         self.take_in(source, job, &outcome, &mut cx.service());
+        if let Job::Change {
+            change: Change::Register { .. },
+            ..
+        } = job
+        {
+            // Somebody else may have come first, and then this epoch has another password.
+            let made = |epoch| matches!(outcome, Outcome::Registered { epoch: e } if e == epoch);
+            s.shown = s.shown.take().filter(|shown| made(shown.epoch));
+        }
         let locker = match job {
             Job::Change { locker, .. } | Job::Taken { locker } => *locker,
             Job::Backup { .. } => 0,

@@ -333,3 +333,22 @@ fn the_count_is_the_same_wherever_it_stands() {
         assert!((ENTRY.build)(&[values(wrong)]).is_err(), "{wrong}");
     }
 }
+
+/// Two passwords for one locker are hashed before either comes to the store.
+#[test]
+fn who_lost_the_race_for_a_locker_does_not_get_in_with_their_own_password() {
+    for said in ["retrieve 2 b\n", "store 2 b x\n"] {
+        let mut t = lockers();
+        t.hold_lanes();
+        let winner = t.open_peer_at(0, network(1));
+        let loser = t.open_peer_at(0, network(2));
+        t.feed(winner, b"register 2 a\nstore 2 a book\n");
+        t.feed(loser, b"register 2 b\n");
+        while t.work_on(1) {}
+        t.work();
+        assert_eq!(t.take(loser), b"error: locker 2 is in use\n");
+        t.feed(loser, said.as_bytes());
+        t.work();
+        assert_eq!(t.take(loser), b"error: wrong password for locker 2\n");
+    }
+}
