@@ -8,6 +8,9 @@ mod echo;
 mod exec;
 mod guess;
 mod guess_udp;
+mod locker;
+mod locker_model;
+mod locker_words;
 mod random;
 mod slot;
 mod sum;
@@ -18,8 +21,9 @@ use std::env;
 
 use world::{Rules, World};
 
-/// Seeds played where the environment does not say.
+/// Seeds played where the environment does not say; with a database in each, fewer.
 const SEEDS: u64 = 400;
+const SEEDS_WITH_LANES: u64 = 100;
 
 fn number(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok()?;
@@ -46,7 +50,10 @@ impl Drop for Seed {
 fn play<R: Rules>() {
     let seeds = match number("SWITCHBOARD_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SWITCHBOARD_SIM_SEEDS").unwrap_or(SEEDS),
+        None => {
+            let seeds = [SEEDS, SEEDS_WITH_LANES][usize::from(R::LANES)];
+            0..number("SWITCHBOARD_SIM_SEEDS").unwrap_or(seeds)
+        }
     };
     for seed in seeds {
         let seed = Seed(seed);
@@ -90,6 +97,11 @@ fn talk_holds_under_a_crowd() {
 }
 
 #[test]
+fn locker_holds_under_a_crowd() {
+    play::<locker::Kiosks>();
+}
+
+#[test]
 fn every_service_is_simulated() {
     let names = [
         slot::Writers::ENTRY,
@@ -98,6 +110,7 @@ fn every_service_is_simulated() {
         guess::Players::ENTRY,
         talk::Talkers::ENTRY,
         exec::Clients::ENTRY,
+        locker::Kiosks::ENTRY,
     ]
     .map(|entry| entry.name);
     for entry in switchboard::services::ALL {

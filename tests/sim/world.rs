@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use switchboard::service::harness::Harness;
-use switchboard::service::{CloseReason, Entry, Moment, Program};
+use switchboard::service::{CloseReason, Entry, Moment, Peer, Program};
 
 use crate::random::Random;
 
@@ -15,6 +15,9 @@ pub trait Rules {
     const LISTENERS: &[&str];
     /// Whether the clients send datagrams: each piece of what they send is one.
     const DATAGRAMS: bool = false;
+    /// Whether the service's lanes are held, and work step by step among all else that happens; and
+    /// whether somebody sits at the console at times.
+    const LANES: bool = false;
     /// What is known about one client.
     type Client;
 
@@ -26,6 +29,17 @@ pub trait Rules {
         number: usize,
         random: &mut Random,
     ) -> (Self::Client, Vec<u8>);
+    /// Where that client comes from, if that matters.
+    fn peer(&self, number: usize) -> Option<Peer> {
+        let _ = number;
+        None
+    }
+    /// The operator comes, goes, or types something.
+    fn operate(&mut self, harness: &mut Harness, random: &mut Random) {
+        let _ = (harness, random);
+    }
+    /// All work of the lanes is done.
+    fn drained(&mut self) {}
     /// It sends these.
     fn sent(&mut self, client: &mut Self::Client, bytes: &[u8], now: Moment);
     /// It ends its writing.
@@ -70,6 +84,7 @@ pub struct World<R: Rules> {
     /// By their places in the harness.
     visitors: Vec<Visitor<R::Client>>,
     step: usize,
+    is_down: bool,
 }
 
 /// How many come to one world, at most and at least.
@@ -79,13 +94,17 @@ const STEPS_EACH: usize = 5;
 
 impl<R: Rules> World<R> {
     pub fn new(seed: u64) -> Self {
-        let harness = Harness::with_listeners(R::ENTRY, R::LISTENERS);
+        let mut harness = Harness::with_listeners(R::ENTRY, R::LISTENERS);
+        if R::LANES {
+            harness.hold_lanes();
+        }
         Self {
             rules: R::new(),
             random: Random(seed),
             harness,
             visitors: Vec::new(),
             step: 0,
+            is_down: false,
         }
     }
 
@@ -93,6 +112,9 @@ impl<R: Rules> World<R> {
         let visitors = VISITORS.start + self.random.below(VISITORS.len());
         for _ in 0..visitors * STEPS_EACH {
             self.step += 1;
+            if R::LANES {
+                self.meddle();
+            }
             match self.random.below(10) {
                 0 | 1 if self.visitors.len() < visitors => self.open(),
                 2 | 3 => {
@@ -105,6 +127,7 @@ impl<R: Rules> World<R> {
             self.count();
         }
         self.shut_down();
+        self.drain();
         self.advance(Duration::from_secs(3_600));
         for place in 0..self.visitors.len() {
             // Who is still open is owed nothing and was told; it goes by itself.
@@ -131,9 +154,10 @@ impl<R: Rules> World<R> {
         let number = self.visitors.len();
         let (client, plan) = self.rules.come(listener, number, &mut self.random);
         let listener = u16::try_from(listener).expect("few listeners");
-        let place = match R::DATAGRAMS {
-            true => self.harness.open_datagram_at(listener),
-            false => self.harness.open_at(listener),
+        let place = match (self.rules.peer(number), R::DATAGRAMS) {
+            (Some(peer), _) => self.harness.open_peer_at(listener, peer),
+            (None, true) => self.harness.open_datagram_at(listener),
+            (None, false) => self.harness.open_at(listener),
         };
         assert_eq!(place, number);
         self.visitors.push(Visitor {
@@ -215,10 +239,10 @@ impl<R: Rules> World<R> {
                     self.rules.passed(&mut visitor.client, next);
                 }
             }
-            for place in 0..self.visitors.len() {
-                self.look(place);
+            self.look_at_all();
+            if self.is_down {
+                self.drain();
             }
-            self.count();
             if next == until {
                 return;
             }
@@ -230,6 +254,51 @@ impl<R: Rules> World<R> {
             self.rules.told(&mut visitor.client);
         }
         self.harness.shut_down();
+        self.is_down = true;
+        self.look_at_all();
+    }
+
+    /// A few steps of the lanes, in any order, and perhaps something at the console. Somebody looks
+    /// after each result, so that the order of what is acknowledged is known.
+    fn meddle(&mut self) {
+        for _ in 0..self.random.below(4) {
+            let worker = self.random.below(self.harness.workers() + 1);
+            match worker < self.harness.workers() {
+                true => {
+                    self.harness.work_on(worker);
+                }
+                false if self.harness.report() => self.look_at_all(),
+                false => {}
+            }
+        }
+        if self.random.one_in(10) {
+            self.rules.operate(&mut self.harness, &mut self.random);
+            self.look_at_all();
+        }
+        if self.random.one_in(40) {
+            self.drain();
+        }
+    }
+
+    /// Has the lanes do all that there is to do.
+    fn drain(&mut self) {
+        loop {
+            let mut busy = false;
+            for worker in 0..self.harness.workers() {
+                busy |= self.harness.work_on(worker);
+            }
+            while self.harness.report() {
+                busy = true;
+                self.look_at_all();
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.rules.drained();
+    }
+
+    fn look_at_all(&mut self) {
         for place in 0..self.visitors.len() {
             self.look(place);
         }

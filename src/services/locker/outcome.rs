@@ -115,6 +115,8 @@ impl Lockers {
                 let again = Change::Again { epoch: *epoch };
                 return self.change(s.source, locker, again, cx).err();
             }
+            // Somebody has registered it meanwhile: the old password is worth nothing.
+            (store::Refusal::InUse, Some(Change::Again { .. })) => Refusal::WrongPassword(locker),
             (store::Refusal::InUse, _) => Refusal::InUse(locker),
             (store::Refusal::Free | store::Refusal::TooLate, _) => Refusal::Free(locker),
             (store::Refusal::Changed, _) => Refusal::WrongPassword(locker),

@@ -11,7 +11,7 @@ use super::password::{Checked, HashJob, HashOutcome, Proof, Secret};
 use super::store::Change;
 use super::under_way::{Delayed, Hashing, Shown, Try};
 use super::{Lockers, Session};
-use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_PASSWORD_BYTES_MAX};
+use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX, LOCKER_PASSWORD_BYTES_MAX};
 use crate::service::{Cx, Peer, ServiceCx, SourceId};
 
 /// The password of a locker that an administrator has reset.
@@ -136,11 +136,14 @@ impl Lockers {
             .lockers
             .get(tried.locker as usize)
             .filter(|locker| locker.epoch == tried.epoch)
-            .and_then(|locker| locker.lock(retrieves, cx.now()));
-        let Some(phc) = lock.map(str::to_owned) else {
-            // It has changed hands while this try waited.
+            .map(|locker| locker.lock(retrieves, cx.now()).map(str::to_owned));
+        let Some(Some(phc)) = lock else {
+            // It has changed hands while this try waited, or is free now.
             self.guard.given_back(tried.reservation, Unused::ByServer);
-            return Some(Answer::No(Refusal::WrongPassword(tried.locker)));
+            return Some(Answer::No(match lock {
+                Some(_) => Refusal::Free(tried.locker),
+                None => Refusal::WrongPassword(tried.locker),
+            }));
         };
         let reservation = &tried.reservation;
         let place = (reservation.standing(), reservation.source(), tried.locker);
@@ -263,14 +266,22 @@ impl Lockers {
         purpose: Purpose,
         cx: &mut Cx<'_, Self>,
     ) -> Result<(), Answer> {
-        let in_use = self.locker(locker)?.in_use;
+        let found = self.locker(locker)?;
         let change = match purpose {
+            // The item will have no answer of its own, so this one has to be true of it.
             Purpose::Check => {
-                s.item = Some(locker);
-                return Err(Answer::Right);
+                return Err(match found {
+                    found if !found.in_use => Answer::No(Refusal::Free(locker)),
+                    found if found.epoch != epoch => Answer::No(Refusal::WrongPassword(locker)),
+                    found if found.items >= LOCKER_ITEMS_MAX => Answer::No(Refusal::Full(locker)),
+                    _ => {
+                        s.item = Some(locker);
+                        Answer::Right
+                    }
+                });
             }
             Purpose::Store(item) => Change::Store { epoch, item },
-            Purpose::Retrieve if in_use => Change::Retrieve { epoch },
+            Purpose::Retrieve if found.in_use => Change::Retrieve { epoch },
             Purpose::Retrieve => Change::Again { epoch },
         };
         self.change(s.source, locker, change, cx)

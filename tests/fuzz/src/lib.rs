@@ -120,10 +120,19 @@ fn run(entry: &Entry, options: &str, actions: &[Action<'_>], in_pieces: bool) ->
             closed: all.iter().map(|place| harness.closed(*place)).collect(),
             deadlines: all.iter().map(|place| harness.deadline(*place)).collect(),
             notes: harness.take_notes(),
-            prints: harness.take_prints(),
+            prints: harness.take_prints().into_iter().map(undated).collect(),
         }
     });
     seen.collect()
+}
+
+/// A line of the console without the wall clock's time, which differs from run to run.
+fn undated(mut line: String) -> String {
+    const BEFORE: &str = ", taken out ";
+    if let Some(at) = line.find(BEFORE) {
+        line.truncate(at + BEFORE.len());
+    }
+    line
 }
 
 /// The target of a service: no script breaks the contract, and line 1 of it holds at each moment.
