@@ -9,6 +9,8 @@ mod config;
 mod contract;
 mod datagrams;
 mod guess;
+mod lanes;
+mod lanes_probe;
 mod locker_crowd;
 mod locker_history;
 mod locker_model;
