@@ -145,6 +145,23 @@ impl Kiosks {
                 client.commands.pop_front();
                 Ok(())
             }
+            (What::Reset(locker), Answer::Waiting) => {
+                client.called = true;
+                lockers.said(*locker, true)
+            }
+            (What::Greeting, Answer::Done) => Ok(()),
+            (What::Quit, Answer::Bye) => {
+                client.left = true;
+                Ok(())
+            }
+            (what, answer) => self.check_refusal(what, answer, asked),
+        }
+    }
+
+    /// Whether that is refused rightly now.
+    fn check_refusal(&mut self, what: &What, answer: Answer, asked: u64) -> Result<(), String> {
+        let lockers = &mut self.lockers;
+        match (what, answer) {
             (What::Retrieve(..), Answer::Refused) => Ok(()),
             (What::Register(locker, _), Answer::InUse) => lockers.said(*locker, true),
             (
@@ -157,17 +174,8 @@ impl Kiosks {
             ) => lockers.wrong(*locker, password, asked),
             (What::Store(..) | What::Retrieve(..), Answer::TooMany) => Ok(()),
             (What::Store(..) | What::Retrieve(..) | What::Register(..), Answer::Busy) => Ok(()),
-            (What::Reset(locker), Answer::Waiting) => {
-                client.called = true;
-                lockers.said(*locker, true)
-            }
             (What::Reset(_), Answer::NobodyThere | Answer::Busy)
-            | (What::Greeting, Answer::Done)
             | (What::Nothing, Answer::NoCommand) => Ok(()),
-            (What::Quit, Answer::Bye) => {
-                client.left = true;
-                Ok(())
-            }
             (what, answer) => Err(format!("{answer:?} to {what:?}")),
         }
     }

@@ -95,12 +95,6 @@ impl Reservation {
         self.standing
     }
 
-    /// The locker.
-    #[cfg(test)]
-    pub fn locker(&self) -> u32 {
-        self.locker
-    }
-
     /// The source.
     pub fn source(&self) -> Source {
         self.source

@@ -33,12 +33,6 @@ impl Secret {
     pub fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// Whether it has none.
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl fmt::Debug for Secret {
