@@ -21,7 +21,21 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         b"\0\0\0\0",
         b" \t",
     ]);
+    let kiosks = select(vec![
+        "register 0 a\n",
+        "register 1 b\n",
+        "store 0 a book\n",
+        "store 1 b pen\n",
+        "retrieve 0 a\n",
+        "retrieve 0 b\n",
+        "show\r\n",
+        "reset 0\n",
+        "help\n",
+        "quit\n",
+    ]);
     prop_oneof![
+        4 => kiosks.prop_map(|line| line.as_bytes().to_vec()),
+        3 => (1_i32..7, -1_i32..3, 0_u8..3).prop_map(choice),
         6 => ends.prop_map(<[u8]>::to_vec),
         3 => any::<i64>().prop_map(|value| format!("{value}\n").into_bytes()),
         2 => (-9_i64..9).prop_map(|value| format!("{value}").into_bytes()),
@@ -32,6 +46,14 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         2 => (0_usize..20).prop_map(block),
         2 => long_line(),
     ]
+}
+
+/// A choice of a kiosk on the binary wire, with a locker and a password.
+fn choice((choice, locker, password): (i32, i32, u8)) -> Vec<u8> {
+    let mut bytes = [choice.to_ne_bytes(), locker.to_ne_bytes()].concat();
+    bytes.push(b'a' + password);
+    bytes.resize(18, 0);
+    bytes
 }
 
 /// A line about as long as a line may be, with and without an end.

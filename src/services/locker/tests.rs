@@ -352,3 +352,39 @@ fn who_lost_the_race_for_a_locker_does_not_get_in_with_their_own_password() {
         assert_eq!(t.take(loser), b"error: wrong password for locker 2\n");
     }
 }
+
+#[test]
+fn a_try_that_waited_while_its_locker_was_freed_is_told_so() {
+    let mut t = lockers();
+    let (owner, other) = (t.open_peer_at(0, network(1)), t.open_peer_at(0, network(2)));
+    say(&mut t, owner, "register 3 pw");
+    say(&mut t, other, "store 3 wrong x");
+    assert_eq!(say(&mut t, other, "store 3 pw x"), "", "it waits");
+    say(&mut t, owner, "retrieve 3 pw");
+    t.advance(SECOND);
+    assert_eq!(t.take(other), b"error: locker 3 is free\n");
+}
+
+/// The item has no answer of its own on the binary wire.
+#[test]
+fn an_item_is_asked_for_only_where_it_would_be_taken() {
+    let mut t = lockers();
+    let (owner, other) = (t.open(), t.open_at(1));
+    say(&mut t, owner, "register 3 pw");
+    t.take(other);
+    let check = b"\x03\0\0\0\x03\0\0\0pw\0\0\0\0\0\0\0\0";
+    let (go_on, refused) = ([0, 0, 0, 0], [1, 0, 0, 0]);
+    t.feed(other, check);
+    assert_eq!(t.take(other), go_on);
+    t.feed(other, &[b'x'; 100]);
+    t.hold_lanes();
+    let third = t.open_at(1);
+    t.take(third);
+    // Its password is right when it is looked at, and the locker is freed before it is told.
+    t.feed(third, check);
+    t.feed(owner, b"retrieve 3 pw\n");
+    assert!(t.work_on(0) && t.work_on(1));
+    t.work();
+    assert!(t.take(owner).starts_with(b"item xxx"));
+    assert_eq!(t.take(third), refused);
+}
