@@ -20,6 +20,8 @@ mod guess;
 mod guess_udp;
 mod idle;
 mod limits;
+mod locker;
+mod locker_race;
 mod output;
 mod paths;
 mod permissions;

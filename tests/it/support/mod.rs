@@ -2,6 +2,8 @@
 //! readers of /proc. Nothing here sleeps for a fixed time or guesses a port.
 
 pub mod client;
+pub mod history;
+pub mod kiosk;
 pub mod process;
 pub mod program;
 pub mod refusal;
@@ -10,6 +12,7 @@ pub mod shell;
 pub mod socket;
 pub mod stream;
 pub mod terminal;
+pub mod trips;
 pub mod udp;
 
 use std::time::{Duration, Instant};
