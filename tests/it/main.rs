@@ -22,6 +22,7 @@ mod idle;
 mod limits;
 mod locker;
 mod locker_race;
+mod locker_secrets;
 mod output;
 mod paths;
 mod permissions;
