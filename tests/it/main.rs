@@ -21,6 +21,7 @@ mod guess_udp;
 mod idle;
 mod limits;
 mod locker;
+mod locker_admin;
 mod locker_attack;
 mod locker_race;
 mod locker_secrets;

@@ -40,11 +40,6 @@ impl Kiosk {
         Self::new(Kind::Unix, server)
     }
 
-    /// The socket itself.
-    pub fn socket(&self) -> &Socket {
-        self.stream.get_ref()
-    }
-
     /// Says this and waits for nothing.
     pub fn say(&mut self, text: &str) {
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
