@@ -198,12 +198,15 @@ impl Lockers {
                     .lockers
                     .get(locker as usize)
                     .map_or(0, |found| found.epoch + 1);
-                s.shown = Some(Box::new(Shown {
+                let shown = Box::new(Shown {
                     locker,
                     epoch,
                     proof,
-                }));
-                self.change(s.source, locker, Change::Register { hash }, cx)
+                });
+                let begun = self.change(s.source, locker, Change::Register { hash }, cx);
+                // Where the store has no room, that epoch will be somebody else's.
+                s.shown = begun.is_ok().then_some(shown);
+                begun
             }
             (Hashing::Reset { locker, .. }, HashOutcome::Made(Ok(hash))) => {
                 self.change(s.source, locker, Change::Reset { hash }, cx)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ENTRY;
+use crate::config::limits::LOCKER_JOBS_MAX;
 use crate::service::harness::Harness;
 use crate::service::{CloseReason, Peer};
 
@@ -387,4 +388,28 @@ fn an_item_is_asked_for_only_where_it_would_be_taken() {
     t.work();
     assert!(t.take(owner).starts_with(b"item xxx"));
     assert_eq!(t.take(third), refused);
+}
+
+/// A password is hashed and the store has no room for the registration; then somebody else comes.
+#[test]
+fn who_was_told_to_try_again_does_not_get_in_with_their_own_password() {
+    let mut t = lockers();
+    t.hold_lanes();
+    let late = t.open_peer_at(0, network(2));
+    t.feed(late, b"register 2 late\n");
+    while t.work_on(1) {}
+    for _ in 0..LOCKER_JOBS_MAX {
+        let admin = t.open_peer_at(0, user(0));
+        t.feed(admin, b"backup /nowhere/copy\n");
+    }
+    while t.report() {}
+    assert_eq!(t.take(late), b"error: busy, try again\n");
+    t.work();
+    let owner = t.open_peer_at(0, network(1));
+    t.feed(owner, b"register 2 own\n");
+    t.work();
+    assert_eq!(t.take(owner), b"ok locker 2 is yours\n");
+    t.feed(late, b"retrieve 2 late\n");
+    t.work();
+    assert_eq!(t.take(late), b"error: wrong password for locker 2\n");
 }
