@@ -68,6 +68,15 @@ impl Attack {
     }
 }
 
+/// So many are in use; their owner comes over the Unix socket, as a kiosk does.
+fn register(server: &Server, lockers: u32) {
+    let mut owner = Kiosk::unix(server);
+    for locker in 0..lockers {
+        let is_yours = format!("ok locker {locker} is yours");
+        owner.expect(&format!("register {locker} right"), &is_yours);
+    }
+}
+
 /// How long it takes to be told so.
 fn time(kiosk: impl FnOnce() -> Kiosk, command: &str, last: &str) -> Duration {
     let start = Instant::now();
@@ -82,13 +91,7 @@ fn a_thousand_wrong_passwords_a_second_delay_nobody_else_and_lock_no_owner_out()
     const WATCHED: Duration = Duration::from_secs(4);
     let _turn = one_at_a_time();
     let server = expensive(40);
-    // All are in use; the owner of the attacked one comes over the Unix socket, as a kiosk does.
-    let mut owner = Kiosk::unix(&server);
-    for locker in 0..39 {
-        let is_yours = format!("ok locker {locker} is yours");
-        owner.expect(&format!("register {locker} right"), &is_yours);
-    }
-    drop(owner);
+    register(&server, 39);
     let attack = Attack {
         stop: AtomicBool::new(false),
         sent: AtomicU64::new(0),
