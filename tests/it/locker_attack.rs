@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::LIMIT;
 use crate::support::kiosk::{Kiosk, serving};
 use crate::support::server::{Builder, Server};
 use crate::support::stream::one_at_a_time;
@@ -36,6 +37,11 @@ impl Attack {
     /// Wrong passwords of one attacker in a second; a few more than a thousand in all.
     const PACE: u64 = 260;
 
+    /// A test that fails in the middle must not leave it running for ever.
+    fn goes_on(&self, start: Instant) -> bool {
+        !self.stop.load(Ordering::Relaxed) && start.elapsed() < LIMIT
+    }
+
     /// Guesses at locker 0 and at many others, each time over a connection of its own and every
     /// tenth time a few in a row; those that the server lets wait are kept for a while.
     fn run(&self, server: &Server, lockers: u64) {
@@ -43,7 +49,7 @@ impl Attack {
         const ROW: u64 = 10;
         let (start, mut sent) = (Instant::now(), 0_u64);
         let mut kept: VecDeque<TcpStream> = VecDeque::new();
-        while !self.stop.load(Ordering::Relaxed) {
+        while self.goes_on(start) {
             let due = start + SECOND * u32::try_from(sent).unwrap() / Self::PACE as u32;
             if let Some(early) = due.checked_duration_since(Instant::now()) {
                 thread::park_timeout(early);
@@ -101,48 +107,49 @@ fn a_thousand_wrong_passwords_a_second_delay_nobody_else_and_lock_no_owner_out()
         for _ in 0..Attack::ATTACKERS {
             scope.spawn(|| attack.run(&server, 38));
         }
-        let start = Instant::now();
-        let mut owners = Vec::new();
-        let mut next = SECOND;
-        while start.elapsed() < WATCHED {
-            trips.trip();
-            thread::park_timeout(Duration::from_millis(1));
-            if start.elapsed() < next {
-                continue;
+        scope.spawn(|| {
+            let start = Instant::now();
+            while attack.goes_on(start) {
+                trips.trip();
+                thread::park_timeout(Duration::from_millis(1));
             }
-            next += SECOND;
-            // Each time from the start: a connection that has shown nothing yet.
-            let unix = || Kiosk::unix(&server);
-            let attacked = time(
-                unix,
-                "store 0 right x",
-                &format!("ok {} items", owners.len() + 1),
-            );
-            let fresh = format!("register 39 right{}", owners.len());
-            let another = time(|| Kiosk::tcp(&server), &fresh, "ok locker 39 is yours");
-            let leaves = fresh.replace("register", "retrieve");
-            let another = another + time(|| Kiosk::tcp(&server), &leaves, "ok 0 items");
-            owners.push((attacked, another));
-        }
+        });
+        let start = Instant::now();
+        let owners = let_owners_in(&server, WATCHED);
         let rate = attack.sent.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
         attack.stop.store(true, Ordering::Relaxed);
         eprintln!("{rate:.0} wrong passwords a second; owners got in after {owners:?}");
         assert!(
-            rate >= 900.0,
+            rate >= 1_000.0,
             "the attack was slower than it has to be: {rate}"
         );
-        assert!(owners.len() >= 2);
-        for (attacked, another) in owners {
-            assert!(
-                attacked < 3 * SECOND,
-                "the attacked locker's owner: {attacked:?}"
-            );
-            // A registration, and a retrieve over another connection.
-            assert!(another < 3 * SECOND, "another's: {another:?}");
-        }
+        assert!(
+            owners.iter().flatten().all(|took| *took < 3 * SECOND),
+            "{owners:?}"
+        );
     });
-    trips.expect_p99("beside the attack", Duration::from_millis(10));
+    // A debug build on a machine that runs other tests as well is some times slower.
+    let limit = if cfg!(debug_assertions) { 30 } else { 10 };
+    trips.expect_p99("beside the attack", Duration::from_millis(limit));
     server.stop();
+}
+
+/// How long it takes, about once a second and each time over a connection that has shown nothing
+/// yet: the owner of the attacked locker to store; somebody else to register; the same to retrieve.
+fn let_owners_in(server: &Server, watched: Duration) -> Vec<[Duration; 3]> {
+    let start = Instant::now();
+    let mut owners = Vec::new();
+    while start.elapsed() < watched {
+        thread::park_timeout(SECOND / 2);
+        let items = format!("ok {} items", owners.len() + 1);
+        let attacked = time(|| Kiosk::unix(server), "store 0 right x", &items);
+        let register = format!("register 39 right{}", owners.len());
+        let registered = time(|| Kiosk::tcp(server), &register, "ok locker 39 is yours");
+        let retrieve = register.replace("register", "retrieve");
+        let retrieved = time(|| Kiosk::tcp(server), &retrieve, "ok 0 items");
+        owners.push([attacked, registered, retrieved]);
+    }
+    owners
 }
 
 #[test]
