@@ -1,0 +1,83 @@
+//! Sessions that come between each other while passwords are hashed.
+
+use super::{SECOND, lockers, network, say, user};
+use crate::config::limits::LOCKER_JOBS_MAX;
+
+/// Two passwords for one locker are hashed before either comes to the store.
+#[test]
+fn who_lost_the_race_for_a_locker_does_not_get_in_with_their_own_password() {
+    for said in ["retrieve 2 b\n", "store 2 b x\n"] {
+        let mut t = lockers();
+        t.hold_lanes();
+        let winner = t.open_peer_at(0, network(1));
+        let loser = t.open_peer_at(0, network(2));
+        t.feed(winner, b"register 2 a\nstore 2 a book\n");
+        t.feed(loser, b"register 2 b\n");
+        while t.work_on(1) {}
+        t.work();
+        assert_eq!(t.take(loser), b"error: locker 2 is in use\n");
+        t.feed(loser, said.as_bytes());
+        t.work();
+        assert_eq!(t.take(loser), b"error: wrong password for locker 2\n");
+    }
+}
+
+#[test]
+fn a_try_that_waited_while_its_locker_was_freed_is_told_so() {
+    let mut t = lockers();
+    let (owner, other) = (t.open_peer_at(0, network(1)), t.open_peer_at(0, network(2)));
+    say(&mut t, owner, "register 3 pw");
+    say(&mut t, other, "store 3 wrong x");
+    assert_eq!(say(&mut t, other, "store 3 pw x"), "", "it waits");
+    say(&mut t, owner, "retrieve 3 pw");
+    t.advance(SECOND);
+    assert_eq!(t.take(other), b"error: locker 3 is free\n");
+}
+
+/// The item has no answer of its own on the binary wire.
+#[test]
+fn an_item_is_asked_for_only_where_it_would_be_taken() {
+    let mut t = lockers();
+    let (owner, other) = (t.open(), t.open_at(1));
+    say(&mut t, owner, "register 3 pw");
+    t.take(other);
+    let check = b"\x03\0\0\0\x03\0\0\0pw\0\0\0\0\0\0\0\0";
+    let (go_on, refused) = ([0, 0, 0, 0], [1, 0, 0, 0]);
+    t.feed(other, check);
+    assert_eq!(t.take(other), go_on);
+    t.feed(other, &[b'x'; 100]);
+    t.hold_lanes();
+    let third = t.open_at(1);
+    t.take(third);
+    // Its password is right when it is looked at, and the locker is freed before it is told.
+    t.feed(third, check);
+    t.feed(owner, b"retrieve 3 pw\n");
+    assert!(t.work_on(0) && t.work_on(1));
+    t.work();
+    assert!(t.take(owner).starts_with(b"item xxx"));
+    assert_eq!(t.take(third), refused);
+}
+
+/// A password is hashed and the store has no room for the registration; then somebody else comes.
+#[test]
+fn who_was_told_to_try_again_does_not_get_in_with_their_own_password() {
+    let mut t = lockers();
+    t.hold_lanes();
+    let late = t.open_peer_at(0, network(2));
+    t.feed(late, b"register 2 late\n");
+    while t.work_on(1) {}
+    for _ in 0..LOCKER_JOBS_MAX {
+        let admin = t.open_peer_at(0, user(0));
+        t.feed(admin, b"backup /nowhere/copy\n");
+    }
+    while t.report() {}
+    assert_eq!(t.take(late), b"error: busy, try again\n");
+    t.work();
+    let owner = t.open_peer_at(0, network(1));
+    t.feed(owner, b"register 2 own\n");
+    t.work();
+    assert_eq!(t.take(owner), b"ok locker 2 is yours\n");
+    t.feed(late, b"retrieve 2 late\n");
+    t.work();
+    assert_eq!(t.take(late), b"error: wrong password for locker 2\n");
+}
