@@ -97,6 +97,7 @@ fn serve(
     stdout: &Output,
     stderr: &Output,
 ) -> Result<(), StartError> {
+    reactor::outlive_size_limits()?;
     let given = args.data.clone();
     let data = Box::new(move || data::directory(given.as_deref()).map(Some));
     let (lanes, mut workshop) = Lanes::new(data, Box::new(ask::on_terminal));

@@ -167,6 +167,15 @@ pub fn prepare_directory(directory: &Path) -> Result<(), StartError> {
         .map_err(|error| StartError::io(directory.display(), &error))
 }
 
+/// Lets a write past a limit on the size of files fail, as it does later, instead of ending the
+/// process. To be called before anything is written.
+///
+/// # Errors
+/// Where the system refuses the handler.
+pub fn outlive_size_limits() -> Result<(), StartError> {
+    signals::outlive_size_limits().map_err(|error| StartError::io("the signals", &error))
+}
+
 impl Reactor {
     /// A loop with the signal handlers installed and no listener yet.
     ///

@@ -28,6 +28,12 @@ pub(super) fn install() -> io::Result<Signals> {
     Signals::new(&signals)
 }
 
+/// Keeps SIGXFSZ from ending the process while it starts, before [`install`]: a file that reaches
+/// its size limit is an error of the write, which whoever writes it can say.
+pub(super) fn outlive_size_limits() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
+}
+
 /// Gives every signal that is ignored a handler that does nothing. To the server that is the same;
 /// programs that it starts get the default, because exec gives up handlers but keeps what is
 /// ignored. Called before the first program is started.

@@ -4,9 +4,12 @@
 pub mod client;
 pub mod history;
 pub mod kiosk;
+pub mod lockers;
+pub mod points;
 pub mod process;
 pub mod program;
 pub mod refusal;
+pub mod scenario;
 pub mod server;
 pub mod shell;
 pub mod socket;

@@ -12,16 +12,20 @@ fn read(pid: Pid, file: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
 }
 
-/// The descendant of `parent` whose command has this name.
+/// The descendant of `parent` whose command has this name; waits until it is there.
 pub fn named(parent: Pid, name: &str) -> Pid {
     let mut found = None;
     wait_until(&format!("a process {name}"), || {
-        found = descendants(parent)
-            .into_iter()
-            .find(|pid| read(*pid, "comm").trim_end() == name);
+        found = find(parent, name);
         found.is_some()
     });
     found.unwrap()
+}
+
+/// The descendant of `parent` whose command has this name, if it is there now.
+pub fn find(parent: Pid, name: &str) -> Option<Pid> {
+    let mut all = descendants(parent).into_iter();
+    all.find(|pid| read(*pid, "comm").trim_end() == name)
 }
 
 /// `parent` and all processes below it.

@@ -90,18 +90,23 @@ impl Builder {
 
     /// As [`Builder::start`], by this form of the builder's command.
     pub fn start_as(self, command: &mut Command) -> Server {
+        self.try_start_as(command)
+            .unwrap_or_else(|(builder, status)| {
+                let log = fs::read_to_string(builder.folder().join("log")).unwrap_or_default();
+                panic!("the server ended before it was ready: {status}\n{log}")
+            })
+    }
+
+    /// As [`Builder::start_as`]; where the server ends before it is ready, the status of what was
+    /// started.
+    pub fn try_start_as(self, command: &mut Command) -> Result<Server, (Self, ExitStatus)> {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut table = Vec::new();
         loop {
             let mut line = String::new();
-            let count = stdout.read_line(&mut line).unwrap();
-            if count == 0 {
-                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-                panic!(
-                    "the server ended before it was ready: {:?}\n{log}",
-                    child.wait()
-                );
+            if stdout.read_line(&mut line).unwrap() == 0 {
+                return Err((self, child.wait().unwrap()));
             }
             match line.trim_end().split_once(' ') {
                 Some((service, endpoint)) => table.push((service.into(), endpoint.into())),
@@ -109,18 +114,25 @@ impl Builder {
             }
         }
         let own = Pid::from_child(&child);
-        let pid = if self.wrapper.is_empty() {
-            own
-        } else {
-            process::named(own, "switchboard")
-        };
-        Server {
+        let mut pid = Some(own);
+        if !self.wrapper.is_empty() {
+            let mut ended = None;
+            wait_until("a process switchboard", || {
+                pid = process::find(own, "switchboard");
+                ended = child.try_wait().unwrap();
+                pid.is_some() || ended.is_some()
+            });
+            if let Some(status) = ended {
+                return Err((self, status));
+            }
+        }
+        Ok(Server {
             folder: self.folder,
             child,
-            pid,
+            pid: pid.unwrap(),
             stdout: Some(stdout),
             table,
-        }
+        })
     }
 }
 

@@ -141,16 +141,18 @@ fn kind_of(path: &Path) -> Result<Option<Metadata>, String> {
 /// database that no log can mend. Pages that were written anew are really written by the sync.
 pub(super) fn settle_log(database: &Path) -> Result<(), String> {
     let log = beside(database, "-wal");
-    match kind_of(&log)? {
-        Some(metadata) if metadata.len() > 0 => {}
+    let length = match kind_of(&log)? {
+        Some(metadata) if metadata.len() > 0 => metadata.len(),
         _ => return Ok(()),
-    }
+    };
     let fresh = beside(database, "-wal.new");
     let copy = || {
-        let mut from = options().open(&log)?;
+        let from = options().open(&log)?;
         remove(&fresh)?;
         let mut to = create_new(&fresh)?;
-        io::copy(&mut from, &mut to)?;
+        // Not until the end is met: a log that has reached a limit on the size of files ends there,
+        // and behind it not even nothing can be written.
+        io::copy(&mut from.take(length), &mut to)?;
         to.sync_all()?;
         fs::rename(&fresh, &log)?;
         sync_folder(&log)
