@@ -27,6 +27,8 @@ impl Reactor {
             }
             State::CatchingUp { .. } | State::Draining { .. } => {
                 warn!(target: "switchboard", "{signal} again: ending at once");
+                // Nor for the lanes: what they have not acknowledged nobody was promised.
+                self.lanes = None;
                 self.close_listeners();
                 self.abort_all(CloseReason::Shutdown);
                 self.state = State::Stopped;

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{ChildStdin, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use switchboard::config::limits::LANES_STOP;
@@ -332,7 +332,7 @@ fn a_second_interrupt_waits_for_no_line() {
     let took = start.elapsed();
     eprintln!("ended {took:?} after the second signal");
     assert_eq!(status.code(), Some(0));
-    // What a lane has begun is waited for that long at most.
-    assert!(took < LANES_STOP + Duration::from_secs(1), "{took:?}");
+    // The hashes take seconds, and nobody waits for them.
+    assert!(took < LANES_STOP / 2, "{took:?}");
     assert!(!server.unix("locker").exists());
 }
