@@ -227,7 +227,13 @@ impl Locker {
                 place,
                 file,
                 patience,
-            } => place.with(None, &patience, |lockers| lockers.backup(&file)),
+            } => {
+                // Nobody means a file of that name: it was left out.
+                if place.endpoint.is_none() && Endpoint::looks_like(&file.to_string_lossy()) {
+                    return Err(Failure::Usage("no file was given".to_owned()));
+                }
+                place.with(None, &patience, |lockers| lockers.backup(&file))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::patience::Patience;
@@ -106,6 +106,14 @@ impl Server {
     /// How long it may take to take or send something; zero is without end.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// From now on the connection is broken off when this process ends, however it ends.
+    ///
+    /// Over TCP a peer that closes in order looks like one that only ends its writing and waits on;
+    /// a reset can't be taken for that. Where it can't be set, the server finds out later.
+    pub fn break_off_at_end(&self) {
+        let _ = set_socket_linger(&self.socket, Some(Duration::ZERO));
     }
 
     /// The connection is of no more use, and why.

@@ -116,6 +116,7 @@ impl Lockers<'_> {
             "{}; Ctrl-C takes the call back",
             Readable(&answer.ok)
         ));
+        conversation.is_waited_for();
         conversation.wait_for_end()?;
         say("the call has ended: it was decided, or nobody came in time");
         Ok(())

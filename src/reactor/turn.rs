@@ -96,7 +96,7 @@ impl Reactor {
                 Phase::Flushing | Phase::Lingering => self.discard(id),
                 Phase::HandedOver | Phase::Dead => {}
             }
-        } else if !c.reads && c.phase == Phase::Open {
+        } else if (!c.reads || c.input_ended) && c.phase == Phase::Open {
             c.look_for_end();
         }
         self.expire(id);
@@ -302,7 +302,7 @@ impl Connection {
         }
     }
 
-    /// Ends a connection that is not read where its peer is gone altogether: it broke off, or on a
+    /// Ends a connection that is not read, or no longer, where its peer is gone altogether: it broke off, or on a
     /// Unix socket closed without leaving anything to read. On TCP a close looks like the end of
     /// the writing, and whoever ended only that may still be waiting for an answer.
     fn look_for_end(&mut self) {
@@ -320,7 +320,14 @@ impl Connection {
             return;
         }
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let broke_off = self.input_ended && state[0].revents().contains(PollFlags::ERR);
         match recv(socket, &mut [0_u8; 1], flags) {
+            // Behind the end of the writing the kernel goes on to say that, and no error.
+            Ok((_, 0)) if broke_off => {
+                self.fail(CloseReason::from_errno(Some(
+                    Errno::CONNRESET.raw_os_error(),
+                )));
+            }
             Ok((_, 0)) => self.close(CloseReason::ClientEnded),
             // Something is left: that is for whoever will read it, and so is what follows.
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, kill_process};
 
 use crate::support::client::read_all;
+use crate::support::operator::Operated;
 use crate::support::process::{cpu_time, state, switches};
 use crate::support::server::Builder;
+use crate::support::socket::{Kind, Socket};
 use crate::support::terminal::{HOLDER, Terminal};
 use crate::support::{have, wait_until};
 
@@ -125,6 +127,24 @@ fn a_client_that_breaks_off_is_told_to_the_operator() {
     terminal.wait_for("#1 has left without an answer\n");
     terminal.types(r"@1 too late\n");
     terminal.wait_for("#1 does not wait for an answer\n");
+}
+
+#[test]
+fn one_that_had_ended_its_writing_and_then_goes_is_told_to_the_operator() {
+    let operated = Operated::start(&[TALK, "talk=unix:DIR/talk.sock"]);
+    for (number, kind) in (1..).zip(Kind::BOTH) {
+        let mut client = kind.connect(&operated.server, "talk");
+        client.write_all(b"one\n").unwrap();
+        client.end_writing();
+        operated.says(": one");
+        // Over TCP only a reset tells that nobody waits any more.
+        if let Socket::Tcp(stream) = &client {
+            rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+        operated.says(&format!("#{number} has left without an answer"));
+    }
+    operated.server.stop();
 }
 
 #[test]

@@ -175,7 +175,10 @@ impl Kiosk {
         };
         let text = match answer.ok.is_empty() {
             true => self.words.was_reset,
-            false => self.words.called,
+            false => {
+                self.conversation.is_waited_for();
+                self.words.called
+            }
         };
         self.say(&filled(text, &[&locker.to_string()]))
     }

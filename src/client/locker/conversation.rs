@@ -219,6 +219,11 @@ impl Conversation {
         }
     }
 
+    /// The server waits for somebody on our behalf, and must learn at once when we have gone.
+    pub fn is_waited_for(&self) {
+        self.server.break_off_at_end();
+    }
+
     /// Ends our writing and waits until the server ends the connection, as long as it takes.
     pub fn wait_for_end(mut self) -> Result<(), Failure> {
         // Where the connection is broken, reading says so.

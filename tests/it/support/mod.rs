@@ -3,8 +3,12 @@
 
 pub mod client;
 pub mod history;
+/// Clients on a terminal, as the tests of clients have them.
+#[path = "../../clients/terminal.rs"]
+pub mod job;
 pub mod kiosk;
 pub mod lockers;
+pub mod operator;
 pub mod points;
 pub mod process;
 pub mod program;
@@ -22,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The same, by the name that it has in the tests of clients.
+pub const PATIENCE: Duration = LIMIT;
 
 /// Waits until `condition` holds; fails the test, naming `what`, where it does not within [`LIMIT`].
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
