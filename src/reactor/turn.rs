@@ -96,7 +96,11 @@ impl Reactor {
                 Phase::Flushing | Phase::Lingering => self.discard(id),
                 Phase::HandedOver | Phase::Dead => {}
             }
-        } else if (!c.reads || c.input_ended) && c.phase == Phase::Open {
+        }
+        if let Some(c) = self.sources.connection(id)
+            && (!c.reads || c.input_ended)
+            && c.phase == Phase::Open
+        {
             c.look_for_end();
         }
         self.expire(id);
@@ -302,9 +306,9 @@ impl Connection {
         }
     }
 
-    /// Ends a connection that is not read, or no longer, where its peer is gone altogether: it broke off, or on a
-    /// Unix socket closed without leaving anything to read. On TCP a close looks like the end of
-    /// the writing, and whoever ended only that may still be waiting for an answer.
+    /// Ends a connection that is not read, or no longer, where its peer is gone altogether: it broke
+    /// off, or on a Unix socket closed without leaving anything to read. On TCP a close looks like
+    /// the end of the writing, and whoever ended only that may still be waiting for an answer.
     fn look_for_end(&mut self) {
         if !std::mem::take(&mut self.exhaust) {
             return;
