@@ -268,7 +268,7 @@ fn a_call_ends_with_its_kiosk() {
     if !have("python3") {
         return;
     }
-    let mut operated = Operated::start(&LISTENERS);
+    let operated = Operated::start(&LISTENERS);
     let mut owner = Kiosk::open(&tcp(&operated.server));
     owner.play(&[
         (CHOOSE, "2"),

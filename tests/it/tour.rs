@@ -68,13 +68,15 @@ fn adapted(command: &str, server: &Server) -> String {
         };
         command = command.replace(&bare, &told);
     }
-    command
+    // It finds the socket in the runtime directory, as on the page.
+    command.replace("switchboard locker ", &format!("{ours} locker "))
 }
 
 /// The ports of the page.
-const PORTS: [(&str, &str); 6] = [
+const PORTS: [(&str, &str); 7] = [
     ("slot", "1050"),
     ("sum", "1051"),
+    ("locker", "1052"),
     ("talk", "12345"),
     ("echo", "8888"),
     ("guess", "8889"),
@@ -93,10 +95,13 @@ const CLIENTS: [(&str, &str); 5] = [
 ];
 
 /// The listeners of the page: those of the default board, and the one with a program.
-const LISTENERS: [&str; 9] = [
+const LISTENERS: [&str; 12] = [
     "slot=tcp://127.0.0.1:0",
     "sum=tcp://127.0.0.1:0",
     "sum=unix:DIR/switchboard/sum.sock",
+    "locker=tcp://127.0.0.1:0",
+    "locker=unix:DIR/switchboard/locker.sock",
+    "locker=unix:DIR/switchboard/locker-binary.sock?wire=binary",
     "talk=tcp://127.0.0.1:0",
     "echo=tcp://127.0.0.1:0",
     "echo=udp://127.0.0.1:0",
