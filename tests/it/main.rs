@@ -29,6 +29,7 @@ mod locker_count;
 mod locker_crash;
 mod locker_disk;
 mod locker_files;
+mod locker_foreign;
 mod locker_full;
 mod locker_load;
 mod locker_migration;
