@@ -355,3 +355,33 @@ fn the_server_s_end_is_noticed_at_once_in_the_menu_and_in_a_password() {
         }
     }
 }
+
+#[test]
+fn the_first_start_asks_on_a_terminal_how_many_lockers_there_are() {
+    if !have("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let listener = format!("locker=unix:{folder}/locker.sock?hash=8,1");
+    let serve = || Terminal::start(80, &["serve", &listener], &[("XDG_STATE_HOME", folder)]);
+    let question = "How many lockers are there, 1 to 10000? [16]";
+    let mut first = serve();
+    for (times, answer) in (1..).zip(["many", "10001", "3"]) {
+        first.wait_for(question, times);
+        first.types(&format!("{answer}\n"));
+    }
+    first.wait_for("ready\n", 1);
+    let mut kiosk = Kiosk::open(&format!("unix:{folder}/locker.sock"));
+    kiosk.play(&[(CHOOSE, "1"), (CHOOSE, "6")]);
+    kiosk.ends(0);
+    kiosk.has_shown(&["0 free    1 free    2 free\n"]);
+    first.types("\x03");
+    assert_eq!(first.report(), "ended 0, echo on");
+    // It is not asked again.
+    let mut second = serve();
+    second.wait_for("ready\n", 1);
+    second.types("\x03");
+    assert_eq!(second.report(), "ended 0, echo on");
+    assert!(!second.shown().contains(question));
+}
