@@ -128,14 +128,14 @@ fn no_server_a_lost_one_and_a_slow_one_are_status_1() {
     let here = unix(&server);
     does(&here, "register", &["1"], "pw\n", "locker 1 is yours\n");
     // Each wrong password doubles the wait for the answer to the next.
-    for _ in 0..3 {
+    for _ in 0..4 {
         let why = "wrong password for locker 1";
         is_refused(&here, "retrieve", &["1"], "no\n", why);
     }
     let slow = locker("retrieve", &here, &["1", "--timeout=200ms"], "no\n");
     let said = format!("error: {here}: no answer within 200ms\n");
     assert_eq!(parts(&slow), (Some(1), String::new(), said));
-    // It waits for the answer to a fifth when the server is killed.
+    // It waits for the answer to the next when the server is killed.
     let opened = || server.log().matches(": opened").count();
     let before = opened();
     let waiting = start(BINARY, &["locker", "retrieve", &here, "1"], b"no\n");
