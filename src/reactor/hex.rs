@@ -7,13 +7,13 @@ use crate::config::limits::DUMP_BYTES_MAX;
 /// Shows bytes as a hex dump: offset, sixteen numbers, and the printable characters, a line each.
 pub(super) struct Dump<'a>(pub &'a [u8]);
 
-/// As [`Dump`] for what a peer of a service sent; of what is secret only the length.
-pub(super) struct Received<'a> {
+/// As [`Dump`] for what a peer of a service sent or is sent; of what is secret only the length.
+pub(super) struct Said<'a> {
     pub bytes: &'a [u8],
     pub secret: bool,
 }
 
-impl fmt::Display for Received<'_> {
+impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.secret {
             true => write!(f, " {} bytes, which may hold secrets", self.bytes.len()),

@@ -5,7 +5,7 @@ use log::{info, trace};
 
 use super::Reactor;
 use super::connection::Phase;
-use super::hex::Dump;
+use super::hex::Said;
 use crate::config::limits::MAIL_PER_ITERATION;
 use crate::service::{Item, Mail, SourceId};
 
@@ -63,8 +63,13 @@ impl Reactor {
                     self.settle(to);
                 }
                 Item::Bytes(bytes) => {
-                    let name = services[usize::from(service)].entry.name;
-                    trace!(target: "switchboard", "{name} #{} sends{}", c.number, Dump(&bytes));
+                    let entry = services[usize::from(service)].entry;
+                    let (name, secret) = (entry.name, entry.secret);
+                    let said = Said {
+                        bytes: &bytes,
+                        secret,
+                    };
+                    trace!(target: "switchboard", "{name} #{} sends{said}", c.number);
                     if c.send(&bytes) {
                         c.active_at = *now;
                     }

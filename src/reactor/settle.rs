@@ -13,7 +13,7 @@ use mio::Registry;
 use super::Reactor;
 use super::buffer::Outbound;
 use super::connection::{Connection, Intake, NO_SESSION, Phase};
-use super::hex::Dump;
+use super::hex::Said;
 use super::sources::token;
 use super::stream::Stream;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
@@ -32,12 +32,17 @@ impl Reactor {
             ..
         } = self;
         if let Some(c) = sources.connection(id) {
-            let name = services[usize::from(c.service)].entry.name;
+            let entry = services[usize::from(c.service)].entry;
+            let (name, secret) = (entry.name, entry.secret);
             for note in &effects.notes {
                 info!(target: "switchboard", "{name} #{} {}: {note}", c.number, c.peer);
             }
             if !effects.output.is_empty() {
-                trace!(target: "switchboard", "{name} #{} sends{}", c.number, Dump(&effects.output));
+                let said = Said {
+                    bytes: &effects.output,
+                    secret,
+                };
+                trace!(target: "switchboard", "{name} #{} sends{said}", c.number);
                 if c.send(&effects.output) {
                     c.active_at = *now;
                 }

@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
 use super::connection::{Connection, Inbound, Intake, Phase};
-use super::hex::Received;
+use super::hex::Said;
 use super::sources::Source;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
 use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
@@ -140,7 +140,7 @@ impl Reactor {
                     "{} #{} receives{}",
                     served.entry.name,
                     c.number,
-                    Received { bytes: &inbox[kept..kept + count], secret: served.entry.secret }
+                    Said { bytes: &inbox[kept..kept + count], secret: served.entry.secret }
                 );
                 let input = &inbox[..kept + count];
                 let used = served.host.receive(c.session, input, call);

@@ -176,7 +176,8 @@ pub struct Entry {
     pub datagrams: Option<Datagrams>,
     /// Words of the operator's console that are for this service, with their help.
     pub console: &'static [ConsoleWord],
-    /// Whether what its peers send holds secrets: a dump at `trace` then shows only its length.
+    /// Whether what its peers send and are sent holds secrets: a dump at `trace` then shows only its
+    /// length.
     pub secret: bool,
     /// Whether lines of the console that begin with no known word are for this service.
     pub takes_lines: bool,

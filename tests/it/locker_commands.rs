@@ -321,6 +321,9 @@ fn a_backup_is_whole_and_a_server_serves_it() {
 const SECRET: &str = "Zyzzyva-77";
 const SECRET_IN_HEX: &str = "5a 79 7a";
 
+/// The same of an item, which is nobody's business either.
+const ITEM_IN_HEX: &str = "61 20 62 6f";
+
 #[test]
 fn no_password_is_in_a_command_line_or_in_the_log() {
     if !have("python3") {
@@ -364,6 +367,10 @@ fn no_password_is_in_a_command_line_or_in_the_log() {
     assert!(log.contains("TRACE"), "{log}");
     assert!(
         !log.contains(SECRET) && !log.contains(SECRET_IN_HEX),
+        "{log}"
+    );
+    assert!(
+        !log.contains("a book") && !log.contains(ITEM_IN_HEX),
         "{log}"
     );
     // Not in clear in the database either, nor in its log.

@@ -10,7 +10,7 @@ use super::socket::Arrival;
 use super::{DatagramSocket, Local, debugging};
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Phase};
-use crate::reactor::hex::{Dump, Received};
+use crate::reactor::hex::{Dump, Said};
 use crate::reactor::settle::log_opening;
 use crate::reactor::sources::Source;
 use crate::reactor::stream::Stream;
@@ -29,7 +29,7 @@ impl Reactor {
         credit.received(&arrival.from, payload.len());
         let name = self.services[usize::from(service)].entry.name;
         let secret = self.services[usize::from(service)].entry.secret;
-        trace!(target: "switchboard", "{name} {peer} receives{}", Received { bytes: payload, secret });
+        trace!(target: "switchboard", "{name} {peer} receives{}", Said { bytes: payload, secret });
         let call = one_call(id, &peer, self.now, self.operator, &mut self.effects);
         let session = self.services[usize::from(service)].host.open(place, call);
         let mut open = self.effects.ending.is_none();
@@ -114,7 +114,7 @@ impl Reactor {
         let secret = served.entry.secret;
         trace!(
             target: "switchboard",
-            "{} #{} receives{}", served.entry.name, c.number, Received { bytes: payload, secret }
+            "{} #{} receives{}", served.entry.name, c.number, Said { bytes: payload, secret }
         );
         let call = c.call(connection, *now, *operator, effects);
         let _ = served.host.receive(c.session, payload, call);
