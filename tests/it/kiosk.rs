@@ -292,6 +292,8 @@ fn a_call_ends_with_its_kiosk() {
                 kiosk.ends(143);
             }
             _ => {
+                // One that still prints finds that it can't, which is status 1.
+                kiosk.terminal.wait_for(CHOOSE, 2);
                 kiosk.terminal.hang_up();
                 assert_eq!(kiosk.terminal.report(), "ended 0, no terminal");
             }
