@@ -6,7 +6,7 @@ use super::ask::{Answer, Refusal};
 use super::guard::Source;
 use super::mirror::Locker;
 use super::store::{self, Change, Job, Outcome, Store};
-use super::under_way::Done;
+use super::under_way::{Done, Shown};
 use super::{Lockers, Session};
 use crate::service::{Cx, Peer, Results, ServiceCx, SourceId};
 
@@ -74,9 +74,15 @@ impl Lockers {
             ..
         } = job
         {
-            // Somebody else may have come first, and then this epoch has another password.
-            let made = |epoch| matches!(outcome, Outcome::Registered { epoch: e } if e == epoch);
-            s.shown = s.shown.take().filter(|shown| made(shown.epoch));
+            // The password is right for the epoch that was made for it, and for no other: somebody
+            // else may have come first.
+            s.shown = match (s.shown.take(), &outcome) {
+                (Some(shown), Outcome::Registered { epoch }) => Some(Box::new(Shown {
+                    epoch: *epoch,
+                    ..*shown
+                })),
+                _ => None,
+            };
         }
         let locker = match job {
             Job::Change { locker, .. } | Job::Taken { locker } => *locker,

@@ -9,7 +9,7 @@ use super::mirror::Locker;
 use super::outcome::job;
 use super::password::{Checked, HashJob, HashOutcome, Proof, Secret};
 use super::store::Change;
-use super::under_way::{Delayed, Hashing, Shown, Try};
+use super::under_way::{Delayed, Hashing, NO_EPOCH, Shown, Try};
 use super::{Lockers, Session};
 use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX, LOCKER_PASSWORD_BYTES_MAX};
 use crate::service::{Cx, Peer, ServiceCx, SourceId};
@@ -59,10 +59,10 @@ impl Lockers {
         begun.err()
     }
 
-    fn prove(&self, locker: u32, epoch: u64, password: &Secret) -> Result<Proof, Answer> {
+    fn prove(&self, locker: u32, password: &Secret) -> Result<Proof, Answer> {
         let prover = self.prover.as_ref();
         let prover = prover.ok_or(Answer::No(Refusal::Busy))?;
-        Ok(prover.proof(locker, epoch, password))
+        Ok(prover.proof(locker, password))
     }
 
     fn register(
@@ -77,7 +77,7 @@ impl Lockers {
         if found.in_use {
             return Err(Answer::No(Refusal::InUse(locker)));
         }
-        let proof = self.prove(locker, found.epoch + 1, &password)?;
+        let proof = self.prove(locker, &password)?;
         let hashing = Hashing::Register { locker, proof };
         let job = HashJob::Make { password };
         let standing = self.guard.standing(locker, s.source, cx.now());
@@ -99,7 +99,7 @@ impl Lockers {
         if found.lock(purpose == Purpose::Retrieve, cx.now()).is_none() {
             return Err(Answer::No(Refusal::Free(locker)));
         }
-        let proof = self.prove(locker, epoch, &password)?;
+        let proof = self.prove(locker, &password)?;
         if s.shown.as_ref().is_some_and(|shown| {
             shown.locker == locker && shown.epoch == epoch && shown.proof == proof
         }) {
@@ -194,17 +194,13 @@ impl Lockers {
     ) -> Option<Answer> {
         let begun = match (hashing, outcome) {
             (Hashing::Register { locker, proof }, HashOutcome::Made(Ok(hash))) => {
-                let epoch = self
-                    .lockers
-                    .get(locker as usize)
-                    .map_or(0, |found| found.epoch + 1);
+                // Which epoch it is right for the store will say.
                 let shown = Box::new(Shown {
                     locker,
-                    epoch,
+                    epoch: NO_EPOCH,
                     proof,
                 });
                 let begun = self.change(s.source, locker, Change::Register { hash }, cx);
-                // Where the store has no room, that epoch will be somebody else's.
                 s.shown = begun.is_ok().then_some(shown);
                 begun
             }

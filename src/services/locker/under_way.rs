@@ -40,6 +40,9 @@ pub struct Delayed {
     pub(super) password: Secret,
 }
 
+/// An epoch that no locker has.
+pub(super) const NO_EPOCH: u64 = u64::MAX;
+
 /// A password that a session has shown: as long as the locker has that epoch it is right.
 pub struct Shown {
     pub(super) locker: u32,

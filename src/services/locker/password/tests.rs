@@ -225,7 +225,7 @@ fn no_text_has_a_password_in_it() {
     assert_eq!(format!("{:?}", secret(PASSWORD)), "Secret(28 bytes)");
     let texts = format!(
         "{make:?}{check:?}{:?}{prover:?}{hasher:?}{record}",
-        prover.proof(1, 1, &secret(PASSWORD)),
+        prover.proof(1, &secret(PASSWORD)),
     );
     let texts = format!("{texts}{:?}", hasher.run(check));
     for word in PASSWORD.split(' ') {
@@ -236,19 +236,18 @@ fn no_text_has_a_password_in_it() {
 }
 
 #[test]
-fn a_proof_holds_for_one_password_locker_epoch_and_process() {
+fn a_proof_holds_for_one_password_locker_and_process() {
     let prover = Prover::new([7; 32]);
-    let proof = prover.proof(1, 2, &secret("0000"));
-    assert_eq!(proof, prover.proof(1, 2, &secret("0000")));
+    let proof = prover.proof(1, &secret("0000"));
+    assert_eq!(proof, prover.proof(1, &secret("0000")));
     assert_eq!(proof, proof.clone());
     for other in [
-        prover.proof(2, 2, &secret("0000")),
-        prover.proof(1, 3, &secret("0000")),
-        prover.proof(1, 2, &secret("0001")),
-        prover.proof(1, 2, &secret("")),
-        prover.proof(1, 2, &secret("0000\0")),
-        Prover::new([8; 32]).proof(1, 2, &secret("0000")),
-        Prover::random().unwrap().proof(1, 2, &secret("0000")),
+        prover.proof(2, &secret("0000")),
+        prover.proof(1, &secret("0001")),
+        prover.proof(1, &secret("")),
+        prover.proof(1, &secret("0000\0")),
+        Prover::new([8; 32]).proof(1, &secret("0000")),
+        Prover::random().unwrap().proof(1, &secret("0000")),
     ] {
         assert_ne!(proof, other);
     }

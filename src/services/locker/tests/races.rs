@@ -81,3 +81,32 @@ fn who_was_told_to_try_again_does_not_get_in_with_their_own_password() {
     t.work();
     assert_eq!(t.take(late), b"error: wrong password for locker 2\n");
 }
+
+/// The locker has another owner for a while, between the command and the registration.
+#[test]
+fn who_has_registered_need_not_show_the_password_again() {
+    let mut t = lockers();
+    let quick = t.open_peer_at(0, network(1));
+    say(&mut t, quick, "register 2 quick");
+    say(&mut t, quick, "retrieve 2 quick");
+    t.hold_lanes();
+    // Two hold up the pool; of those who wait behind them the known one is first.
+    let others = [t.open_peer_at(0, network(3)), t.open_peer_at(0, network(4))];
+    t.feed(others[0], b"register 0 pw\n");
+    t.feed(others[1], b"register 1 pw\n");
+    let slow = t.open_peer_at(0, network(2));
+    t.feed(slow, b"register 2 slow\n");
+    t.feed(quick, b"register 2 quick\n");
+    assert!(t.work_on(1) && t.work_on(1));
+    while t.report() {}
+    assert!(t.work_on(1) && t.report() && t.work_on(0));
+    while t.report() {}
+    t.feed(quick, b"retrieve 2 quick\n");
+    assert!(t.work_on(0) && t.report());
+    assert_eq!(t.take(quick), b"ok locker 2 is yours\nok 0 items\n");
+    assert!(t.work_on(1) && t.report() && t.work_on(0) && t.report());
+    t.feed(slow, b"store 2 slow x\n");
+    // The store alone answers; nothing is hashed.
+    assert!(t.work_on(0) && t.report());
+    assert_eq!(t.take(slow), b"ok locker 2 is yours\nok 1 items\n");
+}
