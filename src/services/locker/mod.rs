@@ -1,6 +1,6 @@
 //! `locker`: lockers with passwords, for any number of kiosks, kept in a database.
 //!
-//! The rules (`rules`) know no wire; a wire (`text`, `binary`) turns bytes into an [`Ask`](ask::Ask)
+//! The rules (`rules`) know no wire; a wire (`text`, `binary`) turns bytes into an `Ask`
 //! and an answer into bytes. What blocks runs on two lanes: the `store` commits, the pool hashes
 //! passwords. While an answer is being made its session is paused, so each client's commands are
 //! done one after the other.
