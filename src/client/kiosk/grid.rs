@@ -56,7 +56,7 @@ impl<'a> Grid<'a> {
         let digits = digits.unwrap_or_default();
         let word_width = width_of(self.free).max(width_of(self.in_use));
         let cell = digits + 1 + word_width;
-        let columns = ((self.width + GAP) / (cell + GAP)).max(1);
+        let columns = (self.width.saturating_add(GAP) / (cell + GAP)).max(1);
         let mut text = String::new();
         for row in lockers.chunks(columns) {
             for (at, (number, in_use)) in row.iter().enumerate() {
@@ -119,6 +119,8 @@ mod tests {
         let drawn = |width| grid("free", "in use", width).drawn(&LOCKERS);
         assert_eq!(drawn(20), " 8 free     9 in use\n10 free    11 in use\n");
         assert_eq!(drawn(200), " 8 free     9 in use  10 free    11 in use\n");
+        // What COLUMNS may say.
+        assert_eq!(drawn(usize::MAX), drawn(200));
         // One column less than two take, and less than one takes.
         for width in [19, 3, 0] {
             assert_eq!(drawn(width), " 8 free\n 9 in use\n10 free\n11 in use\n");
