@@ -252,19 +252,18 @@ impl Connection {
     /// The nearest of the session's deadline, the idle limit and the linger's.
     ///
     /// While a session has a deadline of its own the connection is not idle: somebody is owed
-    /// something. Nor is one that is not read: it waits for us. Output that waits must make progress
-    /// in any case. A flow whose peer is silent is forgotten in any case: its address may have been
-    /// forged.
+    /// something. Nor is one that is not read, or whose session pauses: it waits for us. Output that
+    /// waits must make progress in any case. A flow whose peer is silent is forgotten in any case:
+    /// its address may have been forged.
     pub(super) fn next_deadline(&self, idle: Option<Duration>) -> Moment {
         if self.is_flow() && self.phase == Phase::Open {
             let idle = idle.map_or(FLOW_IDLE, |idle| idle.min(FLOW_IDLE));
             return self.deadline.min(self.active_at.after(idle));
         }
         let idle = idle.map_or(Moment::NEVER, |idle| self.active_at.after(idle));
+        let waits_for_us = self.deadline.is_some() || !self.reads || self.intake == Intake::Paused;
         match self.phase {
-            Phase::Open if (self.deadline.is_some() || !self.reads) && self.outbound.is_none() => {
-                self.deadline
-            }
+            Phase::Open if waits_for_us && self.outbound.is_none() => self.deadline,
             Phase::Open => self.deadline.min(idle),
             Phase::Flushing => idle,
             Phase::Lingering => self.deadline,
@@ -323,6 +322,16 @@ mod tests {
             Moment::from_nanos(1_500),
             "output must make progress"
         );
+    }
+
+    #[test]
+    fn a_session_that_pauses_is_not_idle() {
+        let mut c = connection();
+        let idle = Some(Duration::from_nanos(500));
+        c.intake = Intake::Paused;
+        assert_eq!(c.next_deadline(idle), Moment::NEVER);
+        keep(&mut c, 1);
+        assert_eq!(c.next_deadline(idle), Moment::from_nanos(1_500));
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Reactor {
                 c.deadline = deadline;
             }
             if let Some(pause) = effects.pause {
+                if c.intake == Intake::Paused && !pause {
+                    // Its peer had to wait for us until now.
+                    c.active_at = *now;
+                }
                 c.intake = match pause {
                     true => Intake::Paused,
                     false => Intake::Resumed,

@@ -212,6 +212,24 @@ fn an_idle_client_is_closed_in_order() {
 }
 
 #[test]
+fn a_client_whose_answer_is_being_made_is_not_idle() {
+    let server = Server::start(&[
+        "--idle-timeout",
+        "300ms",
+        // A password takes longer than the idle limit, four times over.
+        "locker=tcp://127.0.0.1:0?count=4&hash=65536,40",
+    ]);
+    let mut client = Client::tcp(&server, "locker");
+    client.write_all(b"register 1 pw\n").unwrap();
+    let answer = b"ok locker 1 is yours\n";
+    assert_eq!(client.receive(answer.len()), answer);
+    let begin = Instant::now();
+    assert_eq!(read_all(&mut client), b"", "then it is");
+    assert!(begin.elapsed() >= Duration::from_millis(290));
+    server.stop();
+}
+
+#[test]
 fn a_line_that_comes_byte_by_byte_does_not_keep_a_connection() {
     let server = impatient();
     for connect in [Client::tcp, Client::unix] {
