@@ -13,6 +13,8 @@ pub(super) struct Call {
     /// Counted up from 1; never used twice.
     pub number: u32,
     pub locker: u32,
+    /// Which password of the locker it is about.
+    pub epoch: u64,
     /// The connection; with its end the call ends.
     pub id: SourceId,
     pub source: Source,
@@ -40,7 +42,7 @@ pub(super) struct Calls {
 pub(super) enum Called {
     /// It waits, under this number.
     New(u32),
-    /// The same connection's call for that locker waits already.
+    /// The same connection's call for that password of that locker waits already.
     Again,
     /// Too many wait, of this source or in all.
     TooMany,
@@ -51,11 +53,11 @@ impl Calls {
     pub(super) fn add(
         &mut self,
         (id, source): (SourceId, Source),
-        locker: u32,
+        (locker, epoch): (u32, u64),
         from: String,
         now: Moment,
     ) -> Called {
-        let mine = |call: &&Call| call.id == id && call.locker == locker;
+        let mine = |call: &&Call| (call.id, call.locker, call.epoch) == (id, locker, epoch);
         if self.waiting.iter().any(|call| mine(&call)) {
             return Called::Again;
         }
@@ -69,6 +71,7 @@ impl Calls {
         self.waiting.push(Call {
             number: self.numbers,
             locker,
+            epoch,
             id,
             source,
             from,
@@ -81,6 +84,14 @@ impl Calls {
     pub(super) fn take(&mut self, number: u32) -> Option<Call> {
         let at = self.waiting.iter().position(|call| call.number == number)?;
         Some(self.waiting.remove(at))
+    }
+
+    /// Puts one back that was taken out just now.
+    pub(super) fn put_back(&mut self, call: Call) {
+        let at = self
+            .waiting
+            .partition_point(|other| other.since < call.since);
+        self.waiting.insert(at, call);
     }
 
     /// Takes out those that have waited too long.
@@ -129,15 +140,15 @@ mod tests {
         let mut calls = Calls::default();
         let now = Moment::ZERO;
         assert_eq!(
-            calls.add((id(1), source(7)), 3, "a".into(), now),
+            calls.add((id(1), source(7)), (3, 0), "a".into(), now),
             Called::New(1)
         );
         assert_eq!(
-            calls.add((id(1), source(7)), 3, "a".into(), now),
+            calls.add((id(1), source(7)), (3, 0), "a".into(), now),
             Called::Again
         );
         assert_eq!(
-            calls.add((id(2), source(8)), 3, "b".into(), now),
+            calls.add((id(2), source(8)), (3, 0), "b".into(), now),
             Called::New(2)
         );
         assert_eq!(calls.take_of(id(1)).len(), 1);
@@ -146,7 +157,7 @@ mod tests {
         assert!(calls.take_expired(Moment::from_nanos(1)).is_empty());
         assert_eq!(calls.take_expired(later)[0].number, 2);
         assert_eq!(
-            calls.add((id(3), source(9)), 3, "c".into(), later),
+            calls.add((id(3), source(9)), (3, 0), "c".into(), later),
             Called::New(3)
         );
     }
@@ -156,7 +167,12 @@ mod tests {
         let mut calls = Calls::default();
         let mut taken = 0;
         for key in 0..200 {
-            let called = calls.add((id(key), source(key / 10)), 0, String::new(), Moment::ZERO);
+            let called = calls.add(
+                (id(key), source(key / 10)),
+                (0, 0),
+                String::new(),
+                Moment::ZERO,
+            );
             taken += usize::from(called != Called::TooMany);
         }
         assert_eq!(taken, LOCKER_CALLS_MAX);

@@ -129,8 +129,11 @@ impl Lockers {
 
     /// A client that has ended its writing stays while its call for the administrator waits.
     pub(super) fn close_if_done(&mut self, s: &Session, cx: &mut Cx<'_, Self>) {
+        let approved = self.approved.iter().any(|(_, caller)| *caller == cx.id());
         match self.calls.last_of(cx.id()) {
             Some(ends) if s.wire == Wire::Text => cx.set_deadline(ends.since(cx.now())),
+            // It is let go once that is done.
+            None if approved && s.wire == Wire::Text => {}
             _ => cx.close(CloseReason::ClientEnded),
         }
     }

@@ -126,6 +126,8 @@ pub struct Lockers {
     hasher: Lane<(Hashing, password::HashJob)>,
     store: Lane<(Source, Job)>,
     calls: Calls,
+    /// Lockers that the operator has said are to be reset, and who called for it.
+    approved: Vec<(u32, SourceId)>,
     /// There from the start on.
     prover: Option<Prover>,
     /// The user whose process this is.
@@ -167,6 +169,7 @@ impl Lockers {
             hasher: Lane::default(),
             store: Lane::default(),
             calls: Calls::default(),
+            approved: Vec::new(),
             prover: None,
             user: 0,
         }

@@ -17,7 +17,7 @@ impl Lockers {
     pub(super) fn call_administrator(
         &mut self,
         source: Source,
-        locker: u32,
+        (locker, epoch): (u32, u64),
         cx: &mut Cx<'_, Self>,
     ) -> Answer {
         if !cx.operator_present() {
@@ -25,7 +25,9 @@ impl Lockers {
         }
         self.end_old_calls(&mut cx.service());
         let (id, from, now) = (cx.id(), cx.peer().to_string(), cx.now());
-        let called = self.calls.add((id, source), locker, from.clone(), now);
+        let called = self
+            .calls
+            .add((id, source), (locker, epoch), from.clone(), now);
         match called {
             Called::New(number) => {
                 cx.service().print(format_args!(
@@ -94,20 +96,29 @@ impl Lockers {
         let Some(call) = self.calls.take(number) else {
             return cx.print(format_args!("there is no call {number}"));
         };
-        let Call {
-            locker, from, id, ..
-        } = call;
-        let actor = format!("operator, for {from}");
-        if self.reset_for_operator((number, locker), actor, cx) {
-            cx.note(format_args!(
-                "call {number} of {from}: approved, locker {locker} is reset"
-            ));
-        } else {
+        let (locker, id) = (call.locker, call.id);
+        // Its caller may have given the locker back, and then it is somebody else's.
+        let now = self.lockers.get(locker as usize).map(|found| found.epoch);
+        if now != Some(call.epoch) {
             cx.print(format_args!(
-                "busy: call {number} could not be done; it is forgotten"
+                "call {number}: locker {locker} has another password since; the call is forgotten"
             ));
+            return cx.notify(id);
         }
-        cx.notify(id);
+        let actor = format!("operator, for {}", call.from);
+        if !self.reset_for_operator((number, locker), actor, cx) {
+            cx.print(format_args!("busy, try again: call {number} still waits"));
+            return self.calls.put_back(call);
+        }
+        cx.note(format_args!("call {number} of {}: approved", call.from));
+        self.approved.push((locker, id));
+    }
+
+    /// A reset that the operator has approved is done, or can't be: whoever called need not wait.
+    fn end_approved(&mut self, locker: u32, cx: &mut ServiceCx<'_>) {
+        for (_, caller) in self.approved.extract_if(.., |(of, _)| *of == locker) {
+            cx.notify(caller);
+        }
     }
 
     fn deny(&mut self, number: u32, cx: &mut ServiceCx<'_>) {
@@ -173,10 +184,12 @@ impl Lockers {
                 let job = (Source::of(&Peer::Gone), job);
                 if cx.offload(&self.store, SourceId::NOBODY, job).is_err() {
                     cx.print(format_args!("busy: locker {locker} was not reset"));
+                    self.end_approved(locker, cx);
                 }
             }
             (Hashing::Reset { locker, .. }, HashOutcome::Made(Err(words))) => {
                 cx.print(format_args!("locker {locker} was not reset: {words}"));
+                self.end_approved(locker, cx);
             }
             (Hashing::Open(tried), HashOutcome::Checked(Ok(Checked::Right { .. }))) => {
                 self.guard.succeeded(tried.reservation);
@@ -232,6 +245,7 @@ impl Lockers {
                     _ => "was not reset: it is free".to_owned(),
                 };
                 cx.print(format_args!("locker {locker} {said}"));
+                self.end_approved(*locker, cx);
             }
             _ => {}
         }

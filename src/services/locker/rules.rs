@@ -12,7 +12,7 @@ use super::store::Change;
 use super::under_way::{Delayed, Hashing, NO_EPOCH, Shown, Try};
 use super::{Lockers, Session};
 use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX, LOCKER_PASSWORD_BYTES_MAX};
-use crate::service::{Cx, Peer, ServiceCx, SourceId};
+use crate::service::{Cx, ServiceCx, SourceId};
 
 /// The password of a locker that an administrator has reset.
 const DEFAULT_PASSWORD: &[u8] = b"0000";
@@ -304,11 +304,13 @@ impl Lockers {
     }
 
     fn reset(&mut self, s: &mut Session, locker: u32, cx: &mut Cx<'_, Self>) -> Result<(), Answer> {
-        if !self.locker(locker)?.in_use {
+        let found = self.locker(locker)?;
+        if !found.in_use {
             return Err(Answer::No(Refusal::Free(locker)));
         }
+        let epoch = found.epoch;
         if !s.is_admin {
-            return Err(self.call_administrator(s.source, locker, cx));
+            return Err(self.call_administrator(s.source, (locker, epoch), cx));
         }
         let actor = cx.peer().to_string();
         let work = reset_work(locker, actor);
@@ -323,8 +325,9 @@ impl Lockers {
         cx: &mut ServiceCx<'_>,
     ) -> bool {
         let work = reset_work(locker, actor);
-        let (standing, source) = (Standing::Known, Source::of(&Peer::Gone));
-        // Nobody's, and another for each call: two may wait at once.
+        // On this machine, of which more may wait than of a source in the network.
+        let (standing, source) = (Standing::Known, Source::User(self.user));
+        // Nobody's, and another for each call: several may wait at once.
         let id = SourceId {
             generation: number,
             ..SourceId::NOBODY

@@ -6,6 +6,7 @@ use super::ENTRY;
 use crate::service::harness::Harness;
 use crate::service::{CloseReason, Peer};
 
+mod calls;
 mod races;
 
 const SECOND: Duration = Duration::from_secs(1);
