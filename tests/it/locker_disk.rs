@@ -225,3 +225,41 @@ fn a_disk_that_fails_for_good_puts_the_lockers_out_of_order_and_nothing_else() {
         check_after_a_kill(&data, server, &known, call);
     }
 }
+
+/// Nobody changes anything afterwards: who only looks is told how it is, and not how it was.
+#[test]
+fn whoever_asks_after_an_unknown_outcome_is_told_what_came_of_it() {
+    if !can_inject() {
+        return;
+    }
+    let (filled, _) = filled();
+    let mut came_true = Vec::new();
+    for nth in 1..8 {
+        let data = filled.copy();
+        let inject = format!("inject=fsync:error=EIO:when={nth}");
+        let words = ["-e", "trace=fsync", "-e", &inject];
+        let builder = traced(data.server(""), &data.beside("trace"), &words);
+        let mut command = builder.command();
+        let Ok(mut server) = builder.try_start_as(&mut command) else {
+            continue;
+        };
+        let mut kiosk = Kiosk::unix(&server).unwrap();
+        if kiosk.last("register 1 pw") == "error: outcome unknown" {
+            let mut shown = Vec::new();
+            wait_until("the lockers read anew", || {
+                shown = kiosk.ask("show").unwrap();
+                server.log().contains("was opened again")
+            });
+            let answer = kiosk.last("store 1 pw a pen");
+            let is_in_use = shown[1] == "1 in use";
+            assert_eq!(answer == "ok 1 items", is_in_use, "{nth}: {answer}");
+            let _ = kill_process(server.pid(), Signal::KILL);
+            server.wait();
+            let server = data.server("").start();
+            assert_eq!(Kiosk::unix(&server).unwrap().ask("show").unwrap(), shown);
+            server.stop();
+            came_true.push(is_in_use);
+        }
+    }
+    assert!(came_true.contains(&true), "{came_true:?}");
+}

@@ -7,6 +7,7 @@
 
 use log::warn;
 
+use self::ask::Ask;
 use self::binary::Asked;
 use self::calls::Calls;
 use self::guard::{Guard, Source};
@@ -125,6 +126,8 @@ pub struct Lockers {
     slots: usize,
     hasher: Lane<(Hashing, password::HashJob)>,
     store: Lane<(Source, Job)>,
+    /// The outcome of a change is unknown, and the store has not read its database anew since.
+    in_doubt: bool,
     calls: Calls,
     /// Lockers that the operator has said are to be reset, and who called for it.
     approved: Vec<(u32, SourceId)>,
@@ -147,6 +150,8 @@ pub struct Session {
     asked: Option<Asked>,
     /// A try that has to wait first.
     delayed: Option<Box<Delayed>>,
+    /// What is to be answered once it is known how the lockers are.
+    doubted: Option<Box<Ask>>,
     /// The password that it has shown last.
     shown: Option<Box<Shown>>,
     /// The locker that the next block on the binary wire is an item for.
@@ -168,6 +173,7 @@ impl Lockers {
             slots: 0,
             hasher: Lane::default(),
             store: Lane::default(),
+            in_doubt: false,
             calls: Calls::default(),
             approved: Vec::new(),
             prover: None,
@@ -239,6 +245,7 @@ impl Service for Lockers {
             is_admin,
             asked: None,
             delayed: None,
+            doubted: None,
             shown: None,
             item: None,
             ended: false,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::ask::{Answer, Refusal};
+use super::ask::{Answer, Ask, Refusal};
 use super::guard::Source;
 use super::mirror::Locker;
 use super::store::{self, Change, Job, Outcome, Store};
@@ -59,6 +59,35 @@ impl Lockers {
             .map_err(|_| Answer::No(Refusal::Busy))
     }
 
+    /// Has the store read its database anew before anything is answered by what was known.
+    pub(super) fn look_first(
+        &mut self,
+        s: &mut Session,
+        ask: Ask,
+        cx: &mut Cx<'_, Self>,
+    ) -> Result<(), Answer> {
+        cx.offload(&self.store, (s.source, Job::Look))
+            .map_err(|_| Answer::No(Refusal::Busy))?;
+        s.doubted = Some(Box::new(ask));
+        Ok(())
+    }
+
+    /// The database is in order again, or not.
+    fn looked(
+        &mut self,
+        s: &mut Session,
+        outcome: Outcome,
+        cx: &mut Cx<'_, Self>,
+    ) -> Option<Answer> {
+        let ask = *s.doubted.take()?;
+        match (outcome, ask) {
+            // What was acknowledged last can be shown at any time.
+            (Outcome::Failed(_), Ask::Show) => self.ask_as_known(s, Ask::Show, cx),
+            (Outcome::Failed(words), _) => Some(Answer::No(Refusal::Failed(words))),
+            (_, ask) => self.ask(s, ask, cx),
+        }
+    }
+
     /// The store has answered this session's job.
     pub(super) fn kept(
         &mut self,
@@ -68,6 +97,9 @@ impl Lockers {
         outcome: Outcome,
         cx: &mut Cx<'_, Self>,
     ) -> Option<Answer> {
+        if let Job::Look = job {
+            return self.looked(s, outcome, cx);
+        }
         self.take_in(source, job, &outcome, &mut cx.service());
         if let Job::Change {
             change: Change::Register { .. },
@@ -86,7 +118,7 @@ impl Lockers {
         }
         let locker = match job {
             Job::Change { locker, .. } | Job::Taken { locker } => *locker,
-            Job::Backup { .. } => 0,
+            Job::Backup { .. } | Job::Look => 0,
         };
         Some(match outcome {
             Outcome::Registered { .. } => Answer::Registered(locker),
@@ -98,7 +130,7 @@ impl Lockers {
             Outcome::Failed(words) => Answer::No(Refusal::Failed(words)),
             Outcome::Unknown => Answer::Unknown,
             // Not asked for by a session.
-            Outcome::Rehashed | Outcome::Taken { .. } => return None,
+            Outcome::Rehashed | Outcome::Looked | Outcome::Taken { .. } => return None,
         })
     }
 
@@ -148,6 +180,7 @@ impl Lockers {
             self.guard.renewed(*locker, source);
         }
         if let Outcome::Unknown = outcome {
+            self.in_doubt = true;
             cx.note(format_args!(
                 "the outcome of a change of locker {locker} is unknown: the disk failed"
             ));
@@ -156,6 +189,7 @@ impl Lockers {
 
     /// The store has read its database anew.
     pub(super) fn reread(&mut self, lockers: Vec<store::Locker>, cx: &mut ServiceCx<'_>) {
+        self.in_doubt = false;
         let now = cx.now();
         let read = |locker| Locker::read(locker, now);
         self.lockers = lockers.into_iter().map(read).collect();

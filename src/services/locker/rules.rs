@@ -41,6 +41,19 @@ impl Lockers {
         ask: Ask,
         cx: &mut Cx<'_, Self>,
     ) -> Option<Answer> {
+        match self.in_doubt {
+            true => self.look_first(s, ask, cx).err(),
+            false => self.ask_as_known(s, ask, cx),
+        }
+    }
+
+    /// The same, where the lockers are taken to be as they were last known.
+    pub(super) fn ask_as_known(
+        &mut self,
+        s: &mut Session,
+        ask: Ask,
+        cx: &mut Cx<'_, Self>,
+    ) -> Option<Answer> {
         let begun = match ask {
             Ask::Show => {
                 let free = self.lockers.iter().map(|locker| !locker.in_use);

@@ -87,6 +87,8 @@ pub enum Job {
         /// The file; it must not be there yet.
         path: PathBuf,
     },
+    /// Nothing: it is done once the database is in order, and so has been read anew.
+    Look,
     /// Asks what was taken last out of a locker, until it is registered anew.
     Taken {
         /// The number of the locker.
@@ -124,6 +126,8 @@ pub enum Outcome {
     },
     /// The new hash is kept.
     Rehashed,
+    /// The database is in order.
+    Looked,
     /// The copy is whole and on the disk.
     BackedUp {
         /// Its size.

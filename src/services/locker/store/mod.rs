@@ -133,6 +133,10 @@ impl Store {
                     outcomes.push(base.back_up(path));
                     None
                 }
+                [Job::Look] => {
+                    outcomes.push(Outcome::Looked);
+                    None
+                }
                 [Job::Taken { locker }] => base.taken(*locker, &mut outcomes),
                 changes => base.change(changes, now_ms, &mut outcomes),
             };
