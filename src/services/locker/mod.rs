@@ -284,6 +284,10 @@ impl Service for Lockers {
     }
 
     fn notified(&mut self, s: &mut Session, cx: &mut Cx<'_, Self>) {
+        if !cx.operator_present() {
+            // Nobody is left who could decide.
+            self.withdraw_calls(s.id, "nobody is at the console", &mut cx.service());
+        }
         if s.ended && s.asked.is_none() {
             self.close_if_done(s, cx);
         }

@@ -156,13 +156,10 @@ impl Lockers {
         }
     }
 
-    /// Calls of a client that has gone end with it.
-    pub(super) fn withdraw_calls(&mut self, id: SourceId, cx: &mut ServiceCx<'_>) {
+    /// Calls of a client that has gone end with it, and so they do when the operator has.
+    pub(super) fn withdraw_calls(&mut self, id: SourceId, why: &str, cx: &mut ServiceCx<'_>) {
         for call in self.calls.take_of(id) {
-            cx.print(format_args!(
-                "call {} is withdrawn: its client has left",
-                call.number
-            ));
+            cx.print(format_args!("call {} is withdrawn: {why}", call.number));
         }
     }
 

@@ -360,7 +360,7 @@ impl Lockers {
         if let Some((Hashing::Open(tried), _)) = self.line.remove(id) {
             self.guard.given_back(tried.reservation, Unused::ByClient);
         }
-        self.withdraw_calls(id, cx);
+        self.withdraw_calls(id, "its client has left", cx);
     }
 }
 

@@ -86,3 +86,23 @@ fn a_client_that_waits_for_its_call_waits_until_the_reset_is_done() {
     t.work();
     assert_eq!(t.take(owner), b"ok 1 items\n");
 }
+
+/// Nobody is left who could decide, and the client would wait for minutes.
+#[test]
+fn calls_end_when_the_operator_goes() {
+    let mut t = lockers();
+    t.set_operator(true);
+    let (owner, caller) = (t.open(), t.open());
+    say(&mut t, owner, "register 1 pw");
+    say(&mut t, owner, "reset 1");
+    t.feed(caller, b"reset 1\n");
+    t.end(caller);
+    t.set_operator(false);
+    assert_eq!(t.closed(caller), Some(CloseReason::ClientEnded));
+    assert_eq!(t.closed(owner), None);
+    t.take_prints();
+    t.set_operator(true);
+    t.operator("lockers");
+    let prints = t.take_prints();
+    assert_eq!(prints, ["1 lockers in use, 4 free", "locker 1: 0 items"]);
+}
