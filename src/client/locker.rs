@@ -62,7 +62,7 @@ impl Lockers<'_> {
     /// Takes a free locker; a password that is typed is asked for twice.
     pub fn register(&self, locker: u32) -> Result<(), Failure> {
         let (mut conversation, password) = self.with_password(locker, typed_twice)?;
-        let answer = conversation.ask(&wire::register(locker, &password))?;
+        let answer = conversation.change(&wire::register(locker, &password))?;
         print(&answer.ok)
     }
 
@@ -78,7 +78,7 @@ impl Lockers<'_> {
         let (mut conversation, password) = self.with_password(locker, typed_once)?;
         let mut held = Vec::new();
         for (at, item) in items.iter().enumerate() {
-            match conversation.ask(&wire::store(locker, &password, item)) {
+            match conversation.change(&wire::store(locker, &password, item)) {
                 Ok(answer) => held = answer.ok,
                 Err(failure) => {
                     if items.len() > 1 {
@@ -94,7 +94,7 @@ impl Lockers<'_> {
     /// Prints the items of a locker, a line each; it is free then.
     pub fn retrieve(&self, locker: u32) -> Result<(), Failure> {
         let (mut conversation, password) = self.with_password(locker, typed_once)?;
-        let answer = conversation.ask(&wire::retrieve(locker, &password))?;
+        let answer = conversation.change(&wire::retrieve(locker, &password))?;
         for item in &answer.items {
             output::write_text(&[&item[..], b"\n"].concat())?;
         }
@@ -108,7 +108,7 @@ impl Lockers<'_> {
     /// ends the connection; what was decided it does not say.
     pub fn reset(&self, locker: u32) -> Result<(), Failure> {
         let mut conversation = self.dial()?;
-        let answer = conversation.ask(&wire::reset(locker))?;
+        let answer = conversation.change(&wire::reset(locker))?;
         if answer.ok.is_empty() {
             return print(format!("the password of locker {locker} is 0000 now").as_bytes());
         }

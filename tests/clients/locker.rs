@@ -234,6 +234,8 @@ fn what_goes_wrong_has_its_status_and_is_named() {
             "bye: the server is shutting down\n",
             "bye: the server is shutting down",
         ),
+        // Neither yes nor no.
+        ("error: outcome unknown\n", "outcome unknown"),
     ] {
         let ending = Lockers::start("", move |_| Then::SayAndEnd(answer.to_owned()));
         let said = format!("error: {}: {why}\n", ending.endpoint);

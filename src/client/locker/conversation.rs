@@ -22,6 +22,9 @@ use crate::wire::Readable;
 use crate::wire::line::{Lines, Next};
 use crate::wire::locker::{Said, help, said};
 
+/// A refusal that is none: the change was made or not.
+const OUTCOME_UNKNOWN: &str = "error: outcome unknown";
+
 /// What the server said to one request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -137,6 +140,17 @@ impl Conversation {
             if self.hear("the server ended the connection without an answer")? {
                 patience.renew();
             }
+        }
+    }
+
+    /// The same for a change and a script: where its outcome is unknown that is [`Failure::Lost`],
+    /// as it is where the answer does not come, and not a no.
+    pub fn change(&mut self, request: &[u8]) -> Result<Answer, Failure> {
+        match self.ask(request) {
+            Err(Failure::Refused(line)) if line == OUTCOME_UNKNOWN => {
+                Err(self.server.lost(&line["error: ".len()..]))
+            }
+            answer => answer,
         }
     }
 

@@ -165,7 +165,7 @@ fn import(
 fn ask(conversation: &mut Conversation, request: &[u8]) -> Result<Result<(), String>, Failure> {
     let mut tries = 1;
     loop {
-        match conversation.ask(request) {
+        match conversation.change(request) {
             Ok(_) => return Ok(Ok(())),
             Err(Failure::Refused(line))
                 if line.starts_with("error: busy") && tries < LOCKER_IMPORT_TRIES =>
