@@ -101,16 +101,51 @@ fn serve(
     let given = args.data.clone();
     let data = Box::new(move || data::directory(given.as_deref()).map(Some));
     let (lanes, mut workshop) = Lanes::new(data, Box::new(ask::on_terminal));
-    for Planned { entry, host, .. } in &mut plan {
-        host.start(&mut workshop)
-            .map_err(|problem| StartError::new(entry.name, problem))?;
-    }
     let bell = Arc::clone(&workshop.bell);
+    let started = plan.iter_mut().try_for_each(|Planned { entry, host, .. }| {
+        host.start(&mut workshop)
+            .map_err(|problem| StartError::new(entry.name, problem))
+    });
     // With it goes the last that could start a thread.
     drop(workshop);
-    let settings = settings(args);
-    let mut reactor = Reactor::new(settings, stdout.clone(), stderr.clone())?;
+    if let Err(error) = started {
+        drop(plan);
+        stop(lanes);
+        return Err(error);
+    }
+    let mut reactor = match Reactor::new(settings(args), stdout.clone(), stderr.clone()) {
+        Ok(reactor) => reactor,
+        Err(error) => {
+            drop(plan);
+            stop(lanes);
+            return Err(error);
+        }
+    };
     reactor.listen_to_lanes(lanes, &bell);
+    let ended = bind(&mut reactor, plan).and_then(|table| {
+        reactor.open_console(input::start)?;
+        stdout.write(table.as_bytes());
+        stdout.wake();
+        reactor.run()
+    });
+    let lanes = reactor.take_lanes();
+    // The services go first: their lanes end once they have done what they were given.
+    drop(reactor);
+    if let Some(lanes) = lanes {
+        stop(lanes);
+    }
+    ended
+}
+
+/// Lets the lanes finish, so that files are closed in order; their services are gone.
+fn stop(lanes: Lanes) {
+    if !lanes.stop(LANES_STOP) {
+        log::warn!(target: "switchboard", "ending with work under way that took too long");
+    }
+}
+
+/// Binds every listener; returns the table for standard output.
+fn bind(reactor: &mut Reactor, plan: Vec<Planned<'_>>) -> Result<String, StartError> {
     let mut table = String::new();
     for Planned {
         entry,
@@ -132,18 +167,8 @@ fn serve(
             }
         }
     }
-    reactor.open_console(input::start)?;
     table.push_str("ready\n");
-    stdout.write(table.as_bytes());
-    stdout.wake();
-    let ended = reactor.run();
-    let lanes = reactor.take_lanes();
-    // The services go first: their lanes end once they have done what they were given.
-    drop(reactor);
-    if lanes.is_some_and(|lanes| !lanes.stop(LANES_STOP)) {
-        log::warn!(target: "switchboard", "ending with work under way that took too long");
-    }
-    ended
+    Ok(table)
 }
 
 fn settings(args: &ServeArgs) -> Settings {

@@ -11,6 +11,8 @@ pub enum CloseReason {
     ClientEnded,
     /// The peer said that it leaves.
     ClientLeft,
+    /// What the peer was asked for could not be taken any more, and its wire has no word for that.
+    ItemRefused,
     /// Whether the peer's change is done nobody knows: the disk failed in the middle.
     OutcomeUnknown,
     /// The peer's message was empty.
@@ -70,6 +72,9 @@ impl fmt::Display for CloseReason {
             Self::Answered => "the server ended it: the answer was sent",
             Self::ClientEnded => "the client ended it",
             Self::ClientLeft => "the client ended it: it said that it leaves",
+            Self::ItemRefused => {
+                "the server ended it: it could not take the item that it had asked for"
+            }
             Self::OutcomeUnknown => {
                 "the server ended it: the disk failed, and nobody knows how far"
             }

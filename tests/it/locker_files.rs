@@ -220,3 +220,20 @@ fn a_second_server_on_the_same_folder_says_who_has_it() {
     known.check(&server, "after other servers");
     server.stop();
 }
+
+/// The lockers are opened before the ports: where a port is taken they are closed in order again.
+#[test]
+fn a_start_that_fails_later_leaves_the_database_in_order() {
+    let (data, _) = filled();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = data.database().parent().unwrap().display().to_string();
+    let busy = format!("echo=tcp://{}", taken.local_addr().unwrap());
+    let words = ["--data", &folder, "locker=unix:DIR/l.sock", &busy];
+    let refusal = refused(&Builder::new(&words));
+    refusal.expect(1, &["error: echo=tcp://", "address already in use"]);
+    assert!(
+        !data.names().contains(&"lockers.db-wal".to_owned()),
+        "{:?}",
+        data.names()
+    );
+}

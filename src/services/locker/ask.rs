@@ -82,6 +82,8 @@ pub(super) enum Refusal {
     PasswordLength,
     ItemLength,
     Full(u32),
+    /// It has another owner by now.
+    ChangedHands(u32),
     Busy,
     /// Nobody is at the console.
     NobodyThere,
@@ -119,6 +121,9 @@ impl fmt::Display for Refusal {
             Self::ItemLength => write!(f, "an item has 1 to {LOCKER_ITEM_BYTES_MAX} bytes"),
             Self::Full(locker) => {
                 write!(f, "locker {locker} is full, {LOCKER_ITEMS_MAX} items")
+            }
+            Self::ChangedHands(locker) => {
+                write!(f, "locker {locker} has changed hands; nothing was changed")
             }
             Self::Busy => f.write_str("busy, try again"),
             Self::NobodyThere => f.write_str("no administrator is there"),

@@ -104,6 +104,7 @@ pub(super) fn greeting(count: u32) -> [u8; INTEGER] {
 /// can't say anything that is true: the connection has to end.
 pub(super) fn write(answer: &Answer, purpose: Asked) -> Option<Vec<u8>> {
     match (answer, purpose) {
+        (_, Asked::Item) => None,
         (Answer::Lockers(free), _) => {
             let mut bytes = Vec::with_capacity(free.len() * 2 * INTEGER);
             for (locker, free) in (0..).zip(free) {
@@ -128,6 +129,7 @@ impl Asked {
                 ..
             } => Self::Check,
             Ask::Open { .. } => Self::Retrieve,
+            Ask::Put { .. } => Self::Item,
             _ => Self::Other,
         }
     }
@@ -139,6 +141,8 @@ pub(super) enum Asked {
     /// The password, before an item.
     Check,
     Retrieve,
+    /// To take an item that was asked for.
+    Item,
     /// Something that has no refusal on this wire.
     Other,
 }

@@ -115,6 +115,13 @@ impl Lockers {
                     cx.note(format_args!("is cut off: the outcome is unknown"));
                     return cx.abort(CloseReason::OutcomeUnknown);
                 }
+                if let (Answer::No(refusal), Asked::Item) = (answer, asked) {
+                    // It was asked for, and is lost; only the end of the connection can say so.
+                    cx.note(format_args!(
+                        "is cut off, its item was not taken: {refusal}"
+                    ));
+                    return cx.abort(CloseReason::ItemRefused);
+                }
                 if let (Answer::No(refusal), Asked::Other) = (answer, asked) {
                     cx.note(format_args!(
                         "was refused, and its wire has no word for it: {refusal}"

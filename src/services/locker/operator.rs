@@ -106,7 +106,7 @@ impl Lockers {
             return cx.notify(id);
         }
         let actor = format!("operator, for {}", call.from);
-        if !self.reset_for_operator((number, locker), actor, cx) {
+        if !self.reset_for_operator((number, locker, call.epoch), actor, cx) {
             cx.print(format_args!("busy, try again: call {number} still waits"));
             return self.calls.put_back(call);
         }
@@ -171,7 +171,15 @@ impl Lockers {
         cx: &mut ServiceCx<'_>,
     ) {
         match (hashing, outcome) {
-            (Hashing::Reset { locker, actor }, HashOutcome::Made(Ok(hash))) => {
+            (Hashing::Reset { locker, epoch, .. }, HashOutcome::Made(Ok(_)))
+                if !self.still_has(locker, epoch) =>
+            {
+                cx.print(format_args!(
+                    "locker {locker} was not reset: it has changed hands"
+                ));
+                self.end_approved(locker, cx);
+            }
+            (Hashing::Reset { locker, actor, .. }, HashOutcome::Made(Ok(hash))) => {
                 let change = Change::Reset { hash };
                 let job = Job::Change {
                     locker,

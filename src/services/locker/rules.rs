@@ -217,8 +217,11 @@ impl Lockers {
                 s.shown = begun.is_ok().then_some(shown);
                 begun
             }
-            (Hashing::Reset { locker, .. }, HashOutcome::Made(Ok(hash))) => {
-                self.change(s.source, locker, Change::Reset { hash }, cx)
+            (Hashing::Reset { locker, epoch, .. }, HashOutcome::Made(Ok(hash))) => {
+                match self.still_has(locker, epoch) {
+                    true => self.change(s.source, locker, Change::Reset { hash }, cx),
+                    false => Err(Answer::No(Refusal::ChangedHands(locker))),
+                }
             }
             (Hashing::Open(tried), HashOutcome::Checked(Ok(checked))) => {
                 self.checked(s, *tried, checked, cx)
@@ -326,18 +329,25 @@ impl Lockers {
             return Err(self.call_administrator(s.source, (locker, epoch), cx));
         }
         let actor = cx.peer().to_string();
-        let work = reset_work(locker, actor);
+        let work = reset_work((locker, epoch), actor);
         self.hash((Standing::Known, s.source, locker), work, cx)
+    }
+
+    /// Whether a locker is in use under the password of that epoch. What is handed to the store
+    /// while it is comes there before anybody else can have it: who registers it has seen it free.
+    pub(super) fn still_has(&self, locker: u32, epoch: u64) -> bool {
+        let found = self.lockers.get(locker as usize);
+        found.is_some_and(|found| found.in_use && found.epoch == epoch)
     }
 
     /// Begins a reset that the operator has approved; false where too much waits.
     pub(super) fn reset_for_operator(
         &mut self,
-        (number, locker): (u32, u32),
+        (number, locker, epoch): (u32, u32, u64),
         actor: String,
         cx: &mut ServiceCx<'_>,
     ) -> bool {
-        let work = reset_work(locker, actor);
+        let work = reset_work((locker, epoch), actor);
         // On this machine, of which more may wait than of a source in the network.
         let (standing, source) = (Standing::Known, Source::User(self.user));
         // Nobody's, and another for each call: several may wait at once.
@@ -364,9 +374,14 @@ impl Lockers {
     }
 }
 
-fn reset_work(locker: u32, actor: String) -> (Hashing, HashJob) {
+fn reset_work((locker, epoch): (u32, u64), actor: String) -> (Hashing, HashJob) {
     let password = Secret::new(DEFAULT_PASSWORD);
-    (Hashing::Reset { locker, actor }, HashJob::Make { password })
+    let hashing = Hashing::Reset {
+        locker,
+        epoch,
+        actor,
+    };
+    (hashing, HashJob::Make { password })
 }
 
 fn check_length(password: &Secret) -> Result<(), Answer> {

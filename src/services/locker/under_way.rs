@@ -22,7 +22,12 @@ pub enum Hashing {
     /// A password is looked at.
     Open(Box<Try>),
     /// A locker's password becomes `0000`.
-    Reset { locker: u32, actor: String },
+    Reset {
+        locker: u32,
+        /// The password that it is about: a locker with another one has changed hands.
+        epoch: u64,
+        actor: String,
+    },
 }
 
 /// A password that is being looked at.

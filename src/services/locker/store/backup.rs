@@ -11,6 +11,17 @@ use rusqlite::Connection;
 use super::files;
 use super::trouble::Trouble;
 
+/// As [`write`], but not under a name that SQLite or the store would take for a part of the database.
+pub(super) fn write_elsewhere(db: &Connection, path: &Path) -> Result<u64, String> {
+    let resolved = files::resolved(path)?;
+    let own = db.path().filter(|own| !own.is_empty());
+    let name = resolved.to_string_lossy();
+    if own.is_some_and(|own| name.starts_with(own)) {
+        return Err(format!("{name}: is a name of the database's own files"));
+    }
+    write(db, path)
+}
+
 /// Writes a copy into a new file, synced, and says how many bytes it has. On an error nothing is left.
 ///
 /// Errors are sentences that name the new file; a file that is there already is one.

@@ -32,7 +32,7 @@ impl Base {
     }
 
     pub(super) fn back_up(&self, path: &Path) -> Outcome {
-        match backup::write(&self.db, path) {
+        match backup::write_elsewhere(&self.db, path) {
             Ok(bytes) => Outcome::BackedUp { bytes },
             Err(error) => Outcome::Failed(error),
         }

@@ -224,7 +224,12 @@ pub(super) fn said(path: &Path, error: &io::Error) -> String {
         Some(Errno::NOSPC | Errno::DQUOT) => "the disk is full".to_owned(),
         Some(Errno::LOOP) => "is a link, which is not followed".to_owned(),
         Some(Errno::EXIST) => "is there already; it was left as it is".to_owned(),
-        _ => error.to_string(),
+        _ => {
+            let text = error.to_string();
+            // Without the system's number.
+            let words = text.split(" (os error").next();
+            words.unwrap_or_default().to_lowercase()
+        }
     };
     format!("{}: {why}", path.display())
 }

@@ -2,6 +2,7 @@
 
 use super::{SECOND, lockers, network, say, user};
 use crate::config::limits::LOCKER_JOBS_MAX;
+use crate::service::CloseReason;
 
 /// Two passwords for one locker are hashed before either comes to the store.
 #[test]
@@ -109,4 +110,43 @@ fn who_has_registered_need_not_show_the_password_again() {
     // The store alone answers; nothing is hashed.
     assert!(t.work_on(0) && t.report());
     assert_eq!(t.take(slow), b"ok locker 2 is yours\nok 1 items\n");
+}
+
+/// The operator approves while the password is right, and the locker changes hands before it is set.
+#[test]
+fn a_reset_never_meets_the_next_owner() {
+    let mut t = lockers();
+    t.set_operator(true);
+    let (old, new) = (t.open_peer_at(0, network(1)), t.open_peer_at(0, network(2)));
+    say(&mut t, old, "register 1 old");
+    say(&mut t, old, "reset 1");
+    t.hold_lanes();
+    t.operator("approve 1");
+    t.feed(old, b"retrieve 1 old\n");
+    assert!(t.work_on(0) && t.report());
+    t.feed(new, b"register 1 new\n");
+    t.work();
+    assert_eq!(t.take(new), b"ok locker 1 is yours\n");
+    let prints = t.take_prints().join("\n");
+    assert!(
+        prints.contains("was not reset: it has changed hands"),
+        "{prints}"
+    );
+    t.feed(new, b"retrieve 1 new\n");
+    t.work();
+    assert_eq!(t.take(new), b"ok 0 items\n");
+}
+
+/// The binary wire has no word for it but the end.
+#[test]
+fn an_item_that_was_asked_for_is_never_lost_without_a_sign() {
+    let mut t = lockers();
+    let (owner, kiosk) = (t.open(), t.open_at(1));
+    say(&mut t, owner, "register 3 pw");
+    t.take(kiosk);
+    t.feed(kiosk, b"\x03\0\0\0\x03\0\0\0pw\0\0\0\0\0\0\0\0");
+    assert_eq!(t.take(kiosk), [0, 0, 0, 0]);
+    say(&mut t, owner, "retrieve 3 pw");
+    t.feed(kiosk, &[b'x'; 100]);
+    assert_eq!(t.closed(kiosk), Some(CloseReason::ItemRefused));
 }

@@ -23,7 +23,12 @@ fn a_backup_is_whole_and_never_replaces_a_file() {
     let folder = bench.folder.path();
     for (taken, words) in [
         (&path, "is there already"),
-        (&bench.path(), "is there already"),
+        (&bench.path(), "is a name of the database's own files"),
+        (
+            &bench.beside("lockers.db-shm"),
+            "is a name of the database's own files",
+        ),
+        (&folder.join("x".repeat(300)), "file name too long"),
         (&folder.join("nowhere/copy.db"), "is not there"),
         (&folder.join(".."), "is not the name of a file"),
     ] {
