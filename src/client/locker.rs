@@ -112,11 +112,12 @@ impl Lockers<'_> {
         if answer.ok.is_empty() {
             return print(format!("the password of locker {locker} is 0000 now").as_bytes());
         }
+        // First: whoever reads the words may leave at once.
+        conversation.is_waited_for();
         say(format_args!(
             "{}; Ctrl-C takes the call back",
             Readable(&answer.ok)
         ));
-        conversation.is_waited_for();
         conversation.wait_for_end()?;
         say("the call has ended: it was decided, or nobody came in time");
         Ok(())
