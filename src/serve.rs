@@ -106,8 +106,6 @@ fn serve(
         host.start(&mut workshop)
             .map_err(|problem| StartError::new(entry.name, problem))
     });
-    // With it goes the last that could start a thread.
-    drop(workshop);
     if let Err(error) = started {
         drop(plan);
         stop(lanes);
@@ -123,6 +121,9 @@ fn serve(
     };
     reactor.listen_to_lanes(lanes, &bell);
     let ended = bind(&mut reactor, plan).and_then(|table| {
+        reactor.open_files(&mut workshop)?;
+        // With it goes the last that could start a thread.
+        drop(workshop);
         reactor.open_console(input::start)?;
         stdout.write(table.as_bytes());
         stdout.wake();

@@ -1,10 +1,14 @@
 //! Bytes that the peer has not taken yet, kept with a connection only while there are any.
 
+use super::transfer::Sending;
+
 /// Unsent output: a vector and where the unsent part of it begins.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     start: usize,
+    /// What is sent behind it.
+    pub(super) file: Option<Sending>,
 }
 
 impl Outbound {
@@ -12,6 +16,7 @@ impl Outbound {
         Self {
             bytes: bytes.to_vec(),
             start: 0,
+            file: None,
         }
     }
 
@@ -32,6 +37,16 @@ impl Outbound {
     pub(super) fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.unsent().len());
         self.start = (self.start + count).min(self.bytes.len());
+    }
+
+    /// Whether nothing is left to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsent().is_empty() && self.file.is_none()
+    }
+
+    /// Whether something could be written now, if the peer takes it.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.unsent().is_empty() || self.file.as_ref().is_some_and(|file| !file.cold)
     }
 
     /// Bytes of memory held.

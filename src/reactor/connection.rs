@@ -8,6 +8,7 @@ use rustix::process::Pid;
 
 use super::buffer::Outbound;
 use super::stream::Stream;
+use super::transfer::Receiving;
 use crate::config::limits::{
     FLOW_IDLE, HIGH_WATER_BYTES, INPUT_KEPT_BYTES_MAX, LINGER_BYTES_MAX, LOW_WATER_BYTES,
 };
@@ -98,7 +99,12 @@ pub(super) struct Connection {
 }
 
 /// Unused input, boxed so that a connection without any pays one word.
-pub(super) struct Inbound(pub Vec<u8>);
+#[derive(Default)]
+pub(super) struct Inbound {
+    pub bytes: Vec<u8>,
+    /// A file that takes what comes, in the session's place; what is in `bytes` comes behind it.
+    pub file: Option<Receiving>,
+}
 
 // The size that the memory of an idle connection is reckoned with; mio adds an id in debug builds.
 #[cfg(not(debug_assertions))]
@@ -180,6 +186,13 @@ impl Connection {
         }
     }
 
+    /// Ends the connection at once, so that the peer can't take what it has for all: over TCP by a
+    /// reset (`SO_LINGER` of zero, socket(7)).
+    pub(super) fn reset(&mut self, reason: CloseReason) {
+        self.stream.break_off();
+        self.abort(reason);
+    }
+
     /// The socket failed, or no more time is given to it. If output was lost by it, that is why the
     /// connection ended, whatever the server had meant to do.
     pub(super) fn fail(&mut self, reason: CloseReason) {
@@ -199,17 +212,17 @@ impl Connection {
     /// Bytes of memory held for this connection's input and output.
     pub(super) fn kept(&self) -> usize {
         self.outbound.as_ref().map_or(0, |outbound| outbound.held())
-            + self
-                .inbound
-                .as_ref()
-                .map_or(0, |inbound| inbound.0.capacity())
+            + self.inbound.as_ref().map_or(0, |inbound| inbound.held())
     }
 
     /// Ends the session where it has left more unused than a message may have. One that takes no
     /// input at present has left it for later: that is bounded by what one read gives.
     pub(super) fn bound_input(&mut self) {
         let waits = self.intake != Intake::Flowing;
-        let unused = self.inbound.as_ref().map_or(0, |inbound| inbound.0.len());
+        let unused = self
+            .inbound
+            .as_ref()
+            .map_or(0, |inbound| inbound.bytes.len());
         if !waits && unused > INPUT_KEPT_BYTES_MAX {
             self.close(CloseReason::InputTooLong);
         }
@@ -218,7 +231,9 @@ impl Connection {
     /// Applies the water marks to what is unsent now.
     pub(super) fn mark_water(&mut self) {
         let unsent = self.unsent();
+        let sends = self.outbound.as_ref().is_some_and(|o| o.file.is_some());
         self.choked = match self.choked {
+            _ if sends => true,
             false => unsent > HIGH_WATER_BYTES,
             true => unsent >= LOW_WATER_BYTES,
         };
@@ -235,18 +250,49 @@ impl Connection {
             Phase::Lingering => true,
             Phase::HandedOver | Phase::Dead => false,
         };
-        let waits = self.phase == Phase::Open && self.intake != Intake::Flowing;
+        let file = self
+            .inbound
+            .as_ref()
+            .and_then(|inbound| inbound.file.as_ref());
+        let waits = match file {
+            _ if self.phase != Phase::Open => false,
+            Some(file) => !file.has_room(crowded),
+            None => self.intake != Intake::Flowing,
+        };
         room && self.readable && !self.input_ended && !waits
     }
 
     /// Whether its session is to be offered again what it had left unused.
     pub(super) fn wants_offer(&self) -> bool {
-        self.phase == Phase::Open && self.intake == Intake::Resumed && !self.choked
+        self.phase == Phase::Open
+            && self.intake == Intake::Resumed
+            && !self.choked
+            && !self.receives()
+    }
+
+    /// Whether what its peer sends goes into a file.
+    pub(super) fn receives(&self) -> bool {
+        self.inbound
+            .as_ref()
+            .is_some_and(|inbound| inbound.file.is_some())
+    }
+
+    /// Whether such a file has something to be written, or has all that it will get.
+    pub(super) fn wants_file_turn(&self) -> bool {
+        let file = self
+            .inbound
+            .as_ref()
+            .and_then(|inbound| inbound.file.as_ref());
+        self.phase == Phase::Open && file.is_some_and(Receiving::wants_turn)
     }
 
     /// Whether a write is to be tried.
     pub(super) fn wants_write(&self) -> bool {
-        self.phase != Phase::Dead && self.outbound.is_some() && self.writable
+        let ready = self
+            .outbound
+            .as_ref()
+            .is_some_and(|outbound| outbound.is_ready());
+        self.phase != Phase::Dead && ready && self.writable
     }
 
     /// The nearest of the session's deadline, the idle limit and the linger's.

@@ -38,6 +38,7 @@ mod sources;
 mod stream;
 mod system;
 mod timers;
+mod transfer;
 mod turn;
 
 use std::collections::VecDeque;
@@ -60,6 +61,7 @@ use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
 pub use self::system::connections_allowed;
 use self::timers::Timers;
+use self::transfer::Files;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
     EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
@@ -152,6 +154,8 @@ pub struct Reactor {
     operator: bool,
     /// The threads that block in the loop's place.
     lanes: Option<Lanes>,
+    /// Transfers of files.
+    files: Files,
     /// Why the server ends with an error, if it does.
     failure: Option<StartError>,
     stdout: Output,
@@ -230,6 +234,7 @@ impl Reactor {
             console: None,
             operator: false,
             lanes: None,
+            files: Files::default(),
             failure: None,
             stdout,
             stderr,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use log::{error, info, warn};
 
 use super::connection::Phase;
+use super::transfer::Files;
 use super::{Reactor, StartError, State};
 use crate::config::limits::RESULTS_PER_TURN;
 use crate::lanes::Lanes;
-use crate::service::{Bell, SourceId};
+use crate::service::{Bell, SourceId, Workshop};
 
 impl Reactor {
     /// From here on the lanes wake the loop, and one whose thread dies ends it.
@@ -20,6 +21,18 @@ impl Reactor {
             }
         });
         self.lanes = Some(lanes);
+    }
+
+    /// Starts the threads that transfers need, where a service makes any.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub fn open_files(&mut self, workshop: &mut Workshop) -> Result<(), StartError> {
+        if self.services.iter().any(|served| served.entry.transfers) {
+            let files = Files::start(workshop);
+            self.files = files.map_err(|error| StartError::io("the threads for files", &error))?;
+        }
+        Ok(())
     }
 
     /// The threads of the lanes, to be waited for once the loop and its services are dropped.

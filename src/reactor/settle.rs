@@ -17,7 +17,7 @@ use super::hex::Said;
 use super::sources::token;
 use super::stream::Stream;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
-use crate::service::{CloseReason, DeadlineChange, Ending, SourceId};
+use crate::service::{CloseReason, DeadlineChange, Ending, SourceId, Transfer};
 
 impl Reactor {
     /// Applies what the last callback asked for.
@@ -61,10 +61,16 @@ impl Reactor {
                     false => Intake::Resumed,
                 };
             }
+            match effects.transfer.take() {
+                Some(Transfer::Send(range)) => c.send_file(range),
+                Some(Transfer::Receive(range)) => c.receive_file(range),
+                None => {}
+            }
             c.bound_input();
             match effects.ending {
                 Some(Ending::Close(reason)) => c.close(reason),
                 Some(Ending::Abort(reason)) => c.abort(reason),
+                Some(Ending::Reset(reason)) => c.reset(reason),
                 None => {}
             }
         }
@@ -113,7 +119,7 @@ impl Reactor {
             return;
         }
         let crowded = *kept > KEPT_BYTES_MAX;
-        if c.wants_write() || c.wants_read(crowded) || c.wants_offer() {
+        if c.wants_write() || c.wants_read(crowded) || c.wants_offer() || c.wants_file_turn() {
             run_queue.push(id, &mut c.queued);
         }
         let deadline = c.next_deadline(idle);
@@ -236,7 +242,7 @@ impl Connection {
         let unsent = outbound.unsent();
         let taken = self.write_some(&unsent[..unsent.len().min(WRITE_BYTES_MAX)]);
         outbound.advance(taken);
-        if !outbound.unsent().is_empty() {
+        if !outbound.is_empty() {
             self.outbound = Some(outbound);
         }
         self.mark_water();
@@ -244,7 +250,7 @@ impl Connection {
     }
 
     /// One write; clears `writable` where it would block, ends the connection where it fails.
-    fn write_some(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn write_some(&mut self, bytes: &[u8]) -> usize {
         loop {
             match self.stream.write(bytes) {
                 Ok(taken) => {

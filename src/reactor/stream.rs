@@ -4,9 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use std::time::Duration;
+
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::net::sockopt::set_socket_linger;
 
 /// The socket of one connection.
 #[derive(Debug)]
@@ -46,6 +49,14 @@ impl Stream {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
             Self::Flow(_) => Ok(()),
+        }
+    }
+
+    /// Has closing reset the connection instead of ending it in order. A Unix socket knows no reset.
+    pub(super) fn break_off(&self) {
+        if let Self::Tcp(stream) = self {
+            // It is to be closed in any case; a socket that is dead already refuses.
+            let _ = set_socket_linger(stream, Some(Duration::ZERO));
         }
     }
 

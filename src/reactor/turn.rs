@@ -42,7 +42,7 @@ impl Reactor {
             }
             Some(Source::Waker) => {
                 self.take_started();
-                if self.take_results() {
+                if self.take_results() | self.take_file_results() {
                     self.run_queue.push(id, &mut false);
                 }
                 if let Some(console) = self.console {
@@ -73,17 +73,16 @@ impl Reactor {
 
     fn turn_connection(&mut self, id: SourceId) {
         let crowded = self.kept > KEPT_BYTES_MAX;
-        let now = self.now;
-        let Self { sources, poll, .. } = self;
-        let Some(c) = sources.connection(id) else {
+        let Some(c) = self.sources.connection(id) else {
             return;
         };
         if c.wants_write() {
-            if c.flush() {
-                c.active_at = now;
-            }
-            c.ask(id, poll.registry());
+            self.flush(id);
         }
+        self.turn_receiving(id);
+        let Some(c) = self.sources.connection(id) else {
+            return;
+        };
         if c.wants_offer() {
             self.offer_again(id);
         }
@@ -92,6 +91,7 @@ impl Reactor {
         };
         if c.wants_read(crowded) {
             match c.phase {
+                Phase::Open if c.receives() => self.read_for_file(id),
                 Phase::Open => self.read(id),
                 Phase::Flushing | Phase::Lingering => self.discard(id),
                 Phase::HandedOver | Phase::Dead => {}
@@ -122,8 +122,8 @@ impl Reactor {
         };
         let served = &mut services[usize::from(c.service)];
         let kept = c.inbound.take().map_or(0, |inbound| {
-            inbox[..inbound.0.len()].copy_from_slice(&inbound.0);
-            inbound.0.len()
+            inbox[..inbound.bytes.len()].copy_from_slice(&inbound.bytes);
+            inbound.bytes.len()
         });
         let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
         let call = c.call(id, *now, *operator, effects);
@@ -151,6 +151,36 @@ impl Reactor {
             }
         }
         self.settle(id);
+    }
+
+    /// Reads once, for the file that takes what comes.
+    fn read_for_file(&mut self, id: SourceId) {
+        let Self {
+            sources,
+            inbox,
+            now,
+            ..
+        } = self;
+        let Some(c) = sources.connection(id) else {
+            return;
+        };
+        let missing = c.receiving().map_or(0, |file| file.missing());
+        let want = usize::try_from(missing)
+            .unwrap_or(usize::MAX)
+            .min(READ_BYTES_MAX);
+        let got = c.read_into(&mut inbox[..want]);
+        let Some(file) = c.receiving() else {
+            return;
+        };
+        match got {
+            Got::Nothing => {}
+            Got::End => file.cut(),
+            Got::Bytes(count) => {
+                file.take(&inbox[..count]);
+                c.active_at = *now;
+            }
+        }
+        self.turn_receiving(id);
     }
 
     /// Throws away what a closing connection's peer still sends.
@@ -232,11 +262,11 @@ impl Reactor {
         };
         let host = &mut services[usize::from(c.service)].host;
         let call = c.call(id, *now, *operator, effects);
-        let used = host.receive(c.session, &inbound.0, call);
+        let used = host.receive(c.session, &inbound.bytes, call);
         if used > 0 {
             c.active_at = *now;
         }
-        c.keep(&inbound.0[used..]);
+        c.keep(&inbound.bytes[used..]);
         self.settle(id);
     }
 
@@ -342,7 +372,10 @@ impl Connection {
     /// Keeps input that the session has not used; `settle` looks whether it is too much.
     fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() && self.phase == Phase::Open {
-            self.inbound = Some(Box::new(Inbound(rest.to_vec())));
+            self.inbound = Some(Box::new(Inbound {
+                bytes: rest.to_vec(),
+                file: None,
+            }));
         }
     }
 }

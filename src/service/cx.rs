@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::effects::{Item, Mail, Program};
-use super::{CloseReason, DeadlineChange, Effects, Ending, Lane, Moment, Peer, Service, SourceId};
+use super::{
+    CloseReason, DeadlineChange, Effects, Ending, Lane, Moment, Peer, ReceiveFile, SendFile,
+    Service, SourceId, Transfer,
+};
 
 /// The surroundings of one callback: who calls, when, and a way to ask for effects.
 ///
@@ -121,6 +124,22 @@ impl<S: Service> Cx<'_, S> {
         self.effects.program.get_or_insert(program);
     }
 
+    /// Sends a range of a file, behind all that was sent before; `transferred` says when it has gone
+    /// out. Streams only, and one transfer at a time.
+    pub fn send_file(&mut self, range: SendFile) {
+        debug_assert!(!self.datagram, "datagrams have blocks of their own");
+        self.effects.transfer.get_or_insert(Transfer::Send(range));
+    }
+
+    /// Has what the peer sends next written into a file: what this callback leaves unused, and what
+    /// follows. `transferred` says when it is written.
+    pub fn receive_file(&mut self, range: ReceiveFile) {
+        debug_assert!(!self.datagram, "datagrams have blocks of their own");
+        self.effects
+            .transfer
+            .get_or_insert(Transfer::Receive(range));
+    }
+
     /// Hands a job to a lane; what comes of it arrives as [`Service::done`].
     ///
     /// # Errors
@@ -172,6 +191,12 @@ impl<S: Service> Cx<'_, S> {
     /// Ends the connection at once; what has not gone out is lost.
     pub fn abort(&mut self, reason: CloseReason) {
         self.effects.ending.get_or_insert(Ending::Abort(reason));
+    }
+
+    /// Ends the connection at once, so that the peer can't take what it has got for all of it: over
+    /// TCP by a reset. A Unix socket only ends.
+    pub fn reset(&mut self, reason: CloseReason) {
+        self.effects.ending.get_or_insert(Ending::Reset(reason));
     }
 
     /// Whether this callback has closed or aborted already.

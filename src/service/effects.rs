@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CloseReason, Moment, Random, SourceId};
+use super::{CloseReason, Moment, Random, SourceId, Transfer};
 
 /// Collected by [`super::Cx`] in one callback; reused for every callback, so the common one
 /// allocates nothing.
@@ -20,6 +20,8 @@ pub struct Effects {
     pub program: Option<Program>,
     /// The peer of this session has shown that it receives what it is sent.
     pub proved: bool,
+    /// Bulk data, behind the output.
+    pub transfer: Option<Transfer>,
     /// Whether the session stops or goes on being given input; as it was where `None`.
     pub pause: Option<bool>,
     /// Whether the connection ends, and how.
@@ -69,6 +71,8 @@ pub enum Ending {
     Close(CloseReason),
     /// At once; what has not gone out is lost.
     Abort(CloseReason),
+    /// At once, and so that the peer can't take what it has got for all of it.
+    Reset(CloseReason),
 }
 
 /// What becomes of a session's deadline.
@@ -96,6 +100,7 @@ impl Effects {
         self.mail.clear();
         self.prints.clear();
         self.program = None;
+        self.transfer = None;
         self.pause = None;
         self.ending = None;
         self.deadline = DeadlineChange::Keep;
@@ -113,6 +118,7 @@ impl Effects {
             && self.mail.is_empty()
             && self.prints.is_empty()
             && self.program.is_none()
+            && self.transfer.is_none()
             && self.pause.is_none()
     }
 }

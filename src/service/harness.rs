@@ -21,14 +21,16 @@
 mod lanes;
 mod operator;
 mod settle;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use self::transfer::Receiving;
 use super::{
     Call, CloseReason, Effects, Ending, Entry, Hosted, Mail, Moment, Peer, Program, Random,
-    SourceId, Worker,
+    SourceId, TransferEnd, Worker,
 };
 use crate::config::limits::INPUT_KEPT_BYTES_MAX;
 use crate::config::options::Values;
@@ -48,6 +50,8 @@ pub struct Harness {
     lanes_run: bool,
     /// Peers whose sessions have resumed.
     resumed: VecDeque<usize>,
+    /// Transfers that have ended, to be told.
+    transferred: VecDeque<(usize, TransferEnd)>,
 }
 
 struct State {
@@ -64,6 +68,8 @@ struct State {
     paused: bool,
     /// The peer has ended its writing while its session was paused.
     end_waits: bool,
+    /// What the peer sends goes into a file.
+    receiving: Option<Receiving>,
 }
 
 /// What happens to a peer; one callback each.
@@ -74,6 +80,7 @@ enum Event<'a> {
     ShuttingDown,
     Notified,
     Done,
+    Transferred(TransferEnd),
 }
 
 impl Harness {
@@ -120,6 +127,7 @@ impl Harness {
             workers,
             lanes_run: true,
             resumed: VecDeque::new(),
+            transferred: VecDeque::new(),
         }
     }
 
@@ -186,6 +194,7 @@ impl Harness {
             program: None,
             paused: false,
             end_waits: false,
+            receiving: None,
         });
         self.settle(place);
         self.go_on();
@@ -204,6 +213,11 @@ impl Harness {
         }
         let mut input = std::mem::take(&mut state.kept);
         input.extend_from_slice(bytes);
+        if state.receiving.is_some() {
+            state.kept = input;
+            self.fill(place);
+            return self.go_on();
+        }
         if state.paused {
             state.kept = input;
             return;
@@ -215,6 +229,14 @@ impl Harness {
     pub fn end(&mut self, place: usize) {
         let state = &mut self.peers[place];
         if state.ending.is_some() || state.input_ended || state.datagram || !self.host.reads() {
+            return;
+        }
+        if state.receiving.is_some() {
+            self.cut(place);
+            self.go_on();
+        }
+        let state = &mut self.peers[place];
+        if state.ending.is_some() {
             return;
         }
         if state.paused {
@@ -289,7 +311,7 @@ impl Harness {
     /// Why this peer's connection was ended; `None` while it is open.
     pub fn closed(&self, place: usize) -> Option<CloseReason> {
         self.peers[place].ending.map(|ending| match ending {
-            Ending::Close(reason) | Ending::Abort(reason) => reason,
+            Ending::Close(reason) | Ending::Abort(reason) | Ending::Reset(reason) => reason,
         })
     }
 
@@ -363,6 +385,7 @@ impl Harness {
             Event::ShuttingDown => self.host.shutting_down(state.session, call),
             Event::Notified => self.host.notified(state.session, call),
             Event::Done => self.host.done(state.session, call),
+            Event::Transferred(end) => self.host.transferred(state.session, end, call),
         }
         self.settle(place);
         if !matches!(event, Event::Receive(_)) {

@@ -5,7 +5,8 @@ use std::sync::mpsc::Receiver;
 use slab::Slab;
 
 use super::{
-    CloseReason, Cx, Effects, Ending, Kit, Moment, Peer, Service, ServiceCx, SourceId, Workshop,
+    CloseReason, Cx, Effects, Ending, Kit, Moment, Peer, Service, ServiceCx, SourceId, TransferEnd,
+    Workshop,
 };
 use crate::config::options::{FromValues as _, OptionError, Values};
 
@@ -54,6 +55,8 @@ pub trait Hosted {
     fn take_result(&mut self) -> Option<SourceId>;
     /// See [`Service::done`]; delivers the result that was taken.
     fn done(&mut self, session: u32, call: Call<'_>);
+    /// See [`Service::transferred`].
+    fn transferred(&mut self, session: u32, end: TransferEnd, call: Call<'_>);
     /// See [`Service::orphaned`]; delivers the result that was taken.
     fn orphaned(&mut self, now: Moment, effects: &mut Effects);
     /// A peer has come by the listener with this place among those given to `build`.
@@ -177,6 +180,12 @@ impl<S: Service> Hosted for Host<S> {
         if let Some(done) = self.taken.take() {
             self.with(session, call, |service, s, cx| service.done(s, done, cx));
         }
+    }
+
+    fn transferred(&mut self, session: u32, end: TransferEnd, call: Call<'_>) {
+        self.with(session, call, |service, s, cx| {
+            service.transferred(s, end, cx)
+        });
     }
 
     fn orphaned(&mut self, now: Moment, effects: &mut Effects) {

@@ -99,7 +99,7 @@ impl<J> Lane<J> {
     ///
     /// # Errors
     /// Gives the job back where the lane is full.
-    pub(super) fn push(&self, id: SourceId, job: J) -> Result<(), J> {
+    pub fn push(&self, id: SourceId, job: J) -> Result<(), J> {
         let Some(queue) = &self.queue else {
             return Err(job);
         };
@@ -136,7 +136,7 @@ impl<D> Results<D> {
 
 impl<'a, D: Send + 'static> Kit<'a, D> {
     /// A kit, and where the results of its lanes come out.
-    pub(super) fn new(workshop: &'a mut Workshop) -> (Self, Receiver<(SourceId, D)>) {
+    pub fn new(workshop: &'a mut Workshop) -> (Self, Receiver<(SourceId, D)>) {
         let (sender, finished) = channel();
         let bell = Arc::clone(&workshop.bell);
         let results = Results { sender, bell };

@@ -29,7 +29,11 @@
 //!     left unused is offered first. Deadlines, mail, results and the shutdown reach it all the same.
 //! 11. Each job that a lane took gives one result: to `done` of the session that handed it over, or
 //!     to `orphaned` once that has closed. Results of an ordered lane come in the order of its jobs.
-//! 12. Callbacks do not block, read no clock, and do not panic, whatever the input.
+//! 12. While a transfer is under way the session gets neither `receive` nor `end_of_input`, and sends
+//!     nothing; `transferred` ends it. What a callback has sent goes out before its file. A session
+//!     that closes behind a file it sends gets no `transferred`: the connection ends once the file
+//!     has gone out, or is broken off where it can't be whole.
+//! 13. Callbacks do not block, read no clock, and do not panic, whatever the input.
 
 mod cx;
 mod effects;
@@ -40,6 +44,7 @@ mod lane;
 mod peer;
 mod random;
 mod reason;
+mod transfer;
 
 pub use cx::{Cx, ServiceCx};
 pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
@@ -51,6 +56,7 @@ pub use lane::{
 pub use peer::Peer;
 pub use random::Random;
 pub use reason::CloseReason;
+pub use transfer::{ReceiveFile, SendFile, Stamp, Transfer, TransferEnd};
 
 use crate::config::options::{FromValues, Opt, Values};
 
@@ -129,6 +135,16 @@ pub trait Service: Sized + 'static {
         let _ = (done, cx);
     }
 
+    /// The transfer that this session asked for has ended.
+    fn transferred(
+        &mut self,
+        session: &mut Self::Session,
+        end: TransferEnd,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        let _ = (session, end, cx);
+    }
+
     /// The operator has typed a line whose first word is in the entry's `console` table, or that
     /// no other service claims if the entry says `takes_lines`.
     fn operator(&mut self, line: &str, cx: &mut ServiceCx<'_>) {
@@ -176,6 +192,8 @@ pub struct Entry {
     pub datagrams: Option<Datagrams>,
     /// Words of the operator's console that are for this service, with their help.
     pub console: &'static [ConsoleWord],
+    /// Whether it transfers files, for which the runner then has threads.
+    pub transfers: bool,
     /// Whether what its peers send and are sent holds secrets: a dump at `trace` then shows only its
     /// length.
     pub secret: bool,

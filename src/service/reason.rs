@@ -13,6 +13,10 @@ pub enum CloseReason {
     ClientLeft,
     /// What the peer was asked for could not be taken any more, and its wire has no word for that.
     ItemRefused,
+    /// The file that was being sent has changed meanwhile.
+    FileChanged,
+    /// The file that was being sent could not be read.
+    FileFailed,
     /// Whether the peer's change is done nobody knows: the disk failed in the middle.
     OutcomeUnknown,
     /// The peer's message was empty.
@@ -75,6 +79,8 @@ impl fmt::Display for CloseReason {
             Self::ItemRefused => {
                 "the server ended it: it could not take the item that it had asked for"
             }
+            Self::FileChanged => "the server ended it: the file has changed meanwhile",
+            Self::FileFailed => "the server ended it: the file could not be read",
             Self::OutcomeUnknown => {
                 "the server ended it: the disk failed, and nobody knows how far"
             }

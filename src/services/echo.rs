@@ -19,6 +19,7 @@ Try it:  printf 'hello\\n' | nc -N 127.0.0.1 8888
     options: &[],
     datagrams: Some(Datagrams::OneShot),
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &["tcp://127.0.0.1:8888", "udp://127.0.0.1:8888"],

@@ -43,6 +43,7 @@ Try it:  switchboard serve 'exec=tcp://127.0.0.1:8080?run=./dialog.py'
     ],
     datagrams: None,
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

@@ -19,6 +19,7 @@ const PROBE: Entry = Entry {
     options: &[],
     datagrams: Some(Datagrams::Flows),
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

@@ -17,6 +17,7 @@ const PROBE: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

@@ -19,6 +19,7 @@ const ENTRY: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

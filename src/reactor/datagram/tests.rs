@@ -23,6 +23,7 @@ const GAME: Entry = Entry {
     options: &[],
     datagrams: Some(Datagrams::Flows),
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

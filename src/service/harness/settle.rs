@@ -25,6 +25,9 @@ impl Harness {
             state.paused = pause;
         }
         let ending = self.effects.ending;
+        if let Some(transfer) = self.effects.transfer.take() {
+            self.transfer(place, transfer);
+        }
         self.settle_service();
         if let Some(ending) = ending {
             self.peers[place].ending = Some(ending);
@@ -53,6 +56,12 @@ impl Harness {
         while let Some(place) = self.resumed.pop_front() {
             self.offer_waiting(place);
         }
+        while let Some((place, end)) = self.transferred.pop_front() {
+            if self.peers[place].ending.is_none() {
+                self.call(place, Event::Transferred(end));
+                self.offer_waiting(place);
+            }
+        }
         if self.lanes_run {
             self.work();
         }
@@ -61,6 +70,9 @@ impl Harness {
     /// What a session that has resumed had left unused, then the end of the peer's writing.
     fn offer_waiting(&mut self, place: usize) {
         let state = &mut self.peers[place];
+        if state.receiving.is_some() {
+            return self.fill(place);
+        }
         if state.ending.is_none() && !state.paused && !state.kept.is_empty() && !state.input_ended {
             let kept = std::mem::take(&mut state.kept);
             self.offer(place, kept);

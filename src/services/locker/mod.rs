@@ -103,6 +103,7 @@ Try it:  printf 'register 1 pw\\nstore 1 pw a book\\nretrieve 1 pw\\nquit\\n' | 
             help: "N: shows what was taken out of locker N last, and when",
         },
     ],
+    transfers: false,
     secret: true,
     takes_lines: false,
     board: &[

@@ -1,0 +1,165 @@
+//! A range of a file on its way to a peer.
+
+use std::io::IoSliceMut;
+
+use rustix::fs::fstat;
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
+
+use super::lane::FileJob;
+use crate::config::limits::READ_AHEAD_BYTES;
+use crate::reactor::buffer::Outbound;
+use crate::reactor::connection::{Connection, Phase};
+use crate::service::{SendFile, Stamp, TransferEnd};
+
+/// What is left of a range.
+#[derive(Debug)]
+pub(in crate::reactor) struct Sending {
+    range: SendFile,
+    /// The next byte for the peer.
+    at: u64,
+    end: u64,
+    /// Up to here the lane has just read: reading does not block, or not for long.
+    warm_to: u64,
+    /// The lane reads ahead.
+    pub(in crate::reactor) cold: bool,
+}
+
+/// What one turn of sending came to.
+pub(in crate::reactor) enum Pumped {
+    /// The peer took some.
+    Moved,
+    /// It took nothing.
+    Blocked,
+    /// The file has to be read ahead first.
+    Cold(FileJob),
+    /// Nothing is left, or nothing more will come.
+    Ended(TransferEnd),
+}
+
+impl Sending {
+    pub(in crate::reactor) fn new(range: SendFile) -> Self {
+        let (at, end) = (range.from, range.from.saturating_add(range.len));
+        Self {
+            range,
+            at,
+            end,
+            warm_to: at,
+            cold: false,
+        }
+    }
+
+    /// Reads the next piece, if that does not block.
+    fn read<'a>(&self, scratch: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let want = scratch.len().min(left);
+        let file = &*self.range.file;
+        let count = match usize::try_from(self.warm_to.saturating_sub(self.at)) {
+            Ok(warm) if warm > 0 => pread(file, &mut scratch[..want.min(warm)], self.at)?,
+            _ => {
+                let mut slices = [IoSliceMut::new(&mut scratch[..want])];
+                preadv2(file, &mut slices, self.at, ReadWriteFlags::NOWAIT)?
+            }
+        };
+        Ok(&scratch[..count])
+    }
+
+    fn ahead(&mut self) -> FileJob {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        self.cold = true;
+        FileJob::Warm {
+            file: self.range.file.clone(),
+            at: self.at,
+            len: left.min(READ_AHEAD_BYTES),
+        }
+    }
+
+    /// Whether the file is still what it was when it was opened.
+    fn is_same(&self) -> bool {
+        let Ok(now) = fstat(&*self.range.file) else {
+            return false;
+        };
+        let nanos = |seconds: i64, nanos: i128| i128::from(seconds) * 1_000_000_000 + nanos;
+        let stamp = Stamp {
+            size: u64::try_from(now.st_size).unwrap_or(0),
+            modified: nanos(now.st_mtime, i128::from(now.st_mtime_nsec)),
+            changed: nanos(now.st_ctime, i128::from(now.st_ctime_nsec)),
+            inode: now.st_ino,
+        };
+        stamp == self.range.stamp
+    }
+}
+
+impl Connection {
+    /// Whether the next to be written comes from a file.
+    pub(in crate::reactor) fn sends_file(&self) -> bool {
+        let outbound = self.outbound.as_ref();
+        outbound.is_some_and(|outbound| outbound.unsent().is_empty() && outbound.file.is_some())
+    }
+
+    /// Puts a file behind what waits to be written.
+    pub(in crate::reactor) fn send_file(&mut self, range: SendFile) {
+        let outbound = self.outbound.get_or_insert_with(Box::default);
+        outbound.file = Some(Sending::new(range));
+        self.mark_water();
+    }
+
+    /// Sends one budget of the file.
+    pub(in crate::reactor) fn pump(&mut self, scratch: &mut [u8]) -> Pumped {
+        let Some(mut outbound) = self.outbound.take() else {
+            return Pumped::Blocked;
+        };
+        let pumped = self.pump_from(&mut outbound, scratch);
+        if !matches!(pumped, Pumped::Ended(_)) && self.phase != Phase::Dead {
+            self.outbound = Some(outbound);
+        }
+        self.mark_water();
+        pumped
+    }
+
+    fn pump_from(&mut self, outbound: &mut Outbound, scratch: &mut [u8]) -> Pumped {
+        let Some(sending) = &mut outbound.file else {
+            return Pumped::Blocked;
+        };
+        let bytes = match sending.at == sending.end {
+            true => &[],
+            false => match sending.read(scratch) {
+                Ok([]) => return Pumped::Ended(TransferEnd::Changed),
+                Ok(bytes) => bytes,
+                // Not in the cache, or the file system does not know the question.
+                Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Pumped::Cold(sending.ahead()),
+                Err(Errno::INTR) => return Pumped::Moved,
+                Err(errno) => return Pumped::Ended(TransferEnd::Failed(errno.raw_os_error())),
+            },
+        };
+        // The last bytes are what makes it whole, so they go only if all of it is one version: it is
+        // looked at after the last read.
+        let is_last = sending.at + bytes.len() as u64 == sending.end;
+        if is_last && !sending.is_same() {
+            return Pumped::Ended(TransferEnd::Changed);
+        }
+        let taken = match bytes.is_empty() {
+            true => 0,
+            false => self.write_some(bytes),
+        };
+        sending.at += taken as u64;
+        match sending.at == sending.end {
+            true => Pumped::Ended(TransferEnd::Whole),
+            false if taken == 0 => Pumped::Blocked,
+            false => Pumped::Moved,
+        }
+    }
+
+    /// The lane has read ahead.
+    pub(in crate::reactor) fn warmed(&mut self, result: Result<(), i32>) {
+        let Some(sending) = self.outbound.as_mut().and_then(|o| o.file.as_mut()) else {
+            return;
+        };
+        sending.cold = false;
+        // An error shows again when it is read here, with nothing read ahead.
+        if result.is_ok() {
+            sending.warm_to = sending.at.saturating_add(READ_AHEAD_BYTES as u64);
+        } else {
+            sending.warm_to = u64::MAX;
+        }
+    }
+}
