@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+pub use self::files::*;
 pub use self::locker::*;
 
+mod files;
 mod locker;
 
 /// Bytes read by one turn of a connection: what the inbox holds beside kept bytes.
@@ -272,24 +274,9 @@ pub const PROGRAM_LAST_BYTES_MAX: usize = 64 * 1024;
 /// to leave it behind.
 pub const PROGRAM_STOP: Duration = Duration::from_secs(1);
 
-/// Bytes of a file that one turn sends, through a buffer that all connections share.
-pub const TRANSFER_BYTES_MAX: usize = 256 * 1024;
-
-/// Bytes that a lane reads ahead of a transfer whose file is not in the page cache.
-pub const READ_AHEAD_BYTES: usize = 1024 * 1024;
-
-/// Bytes for a file that one connection keeps until they are written.
-pub const RECEIVE_BYTES_MAX: usize = 512 * 1024;
-
-/// Threads that read ahead and write files: a disk that hangs holds up so many transfers, and no
-/// other work.
-pub const FILE_THREADS: usize = 4;
-
-/// Jobs that wait for them; more wait with their connections, one each.
-pub const FILE_JOBS_MAX: usize = 256;
-
 const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
+const _: () = assert!(NAME_BYTES_MAX + 100 < LINE_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
 const _: () = assert!(
     usize::BITS == 64,

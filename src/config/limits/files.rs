@@ -1,0 +1,71 @@
+//! The limits of files and of their transfers, with their reasons.
+
+use std::time::Duration;
+
+/// Bytes of a file that one turn sends, through a buffer that all connections share.
+pub const TRANSFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that a lane reads ahead of a transfer whose file is not in the page cache.
+pub const READ_AHEAD_BYTES: usize = 1024 * 1024;
+
+/// Bytes for a file that one connection keeps until they are written.
+pub const RECEIVE_BYTES_MAX: usize = 512 * 1024;
+
+/// Threads that read ahead and write files: a disk that hangs holds up so many transfers, and no
+/// other work.
+pub const FILE_THREADS: usize = 4;
+
+/// Jobs that wait for them; more wait with their connections, one each.
+pub const FILE_JOBS_MAX: usize = 256;
+
+/// Bytes of the name of a file, its folders with it. Longer ones fit in no request of TFTP, and the
+/// kernel takes 4,095.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of one part of it: no file system of Linux takes more.
+pub const NAME_PART_BYTES_MAX: usize = 255;
+
+/// Tries to open a file when the kernel says that names are being moved just then.
+pub const OPEN_TRIES_MAX: u32 = 8;
+
+/// Files and folders that a listing of one folder shows, the first in the order of their names.
+pub const LIST_ENTRIES_MAX: usize = 10_000;
+
+/// Bytes of their names, which are kept in memory while they are sent.
+pub const LIST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Names that are read from one folder to find those: some 0.2 s where they are in memory.
+pub const LIST_READ_MAX: usize = 1_000_000;
+
+/// Entries of a listing that one job of a lane looks up.
+pub const LIST_BATCH: usize = 500;
+
+/// Bytes that hashing and warming read at once.
+pub const FILE_READ_BYTES: usize = 1024 * 1024;
+
+/// Bytes that one job of a lane hashes; then it is the turn of another: some 0.2 s.
+pub const HASH_STEP_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The size of a page of memory; where it is larger, more is asked than must be.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// The largest upload, unless an option says otherwise.
+pub const UPLOAD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+
+/// Bytes of all unfinished uploads together, with what those that run have declared.
+pub const PARTIALS_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
+
+/// Unfinished uploads; each is a file, and all are looked at when one more begins.
+pub const PARTIALS_MAX: usize = 1_000;
+
+/// Bytes that uploads leave free on the file system: for logs and databases, which are on it too.
+pub const UPLOAD_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// After this many bytes of an upload, room is looked at again.
+pub const UPLOAD_CHECK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// An unfinished upload that was not touched for this long is removed.
+pub const PARTIAL_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How often such leftovers are looked for; also done at the start.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(3600);
