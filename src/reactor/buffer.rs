@@ -3,7 +3,7 @@
 use super::transfer::Sending;
 
 /// Unsent output: a vector and where the unsent part of it begins.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     start: usize,

@@ -173,7 +173,9 @@ impl Connection {
         if self.phase == Phase::Open {
             self.phase = Phase::Flushing;
             self.deadline = Moment::NEVER;
-            self.inbound = None;
+            if !self.is_writing_file() {
+                self.inbound = None;
+            }
             self.reason.get_or_insert(reason);
         }
     }
@@ -275,6 +277,16 @@ impl Connection {
         self.inbound
             .as_ref()
             .is_some_and(|inbound| inbound.file.is_some())
+    }
+
+    /// Whether the lane is writing into such a file. Until it is done the session is not given back
+    /// and the connection not buried, so that nothing is written behind their backs.
+    pub(super) fn is_writing_file(&self) -> bool {
+        let file = self
+            .inbound
+            .as_ref()
+            .and_then(|inbound| inbound.file.as_ref());
+        file.is_some_and(Receiving::is_writing)
     }
 
     /// Whether such a file has something to be written, or has all that it will get.

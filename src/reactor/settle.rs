@@ -112,6 +112,9 @@ impl Reactor {
         }
         *kept = kept.saturating_sub(kept_before).saturating_add(c.kept());
         if c.phase == Phase::Dead {
+            if c.is_writing_file() {
+                return;
+            }
             if let Stream::Flow(number) = c.stream {
                 udp.flows.retire(number);
             }
@@ -138,7 +141,11 @@ impl Reactor {
         let Some(c) = sources.connection(id) else {
             return;
         };
-        if !matches!(c.phase, Phase::Open | Phase::HandedOver) && c.session != NO_SESSION {
+        let ended = !matches!(c.phase, Phase::Open | Phase::HandedOver) && !c.is_writing_file();
+        if ended && c.session != NO_SESSION {
+            // What it lent to a transfer is the session's alone again.
+            c.inbound = None;
+            c.drop_file();
             let session = std::mem::replace(&mut c.session, NO_SESSION);
             services[usize::from(c.service)]
                 .host

@@ -56,7 +56,7 @@ pub use lane::{
 pub use peer::Peer;
 pub use random::Random;
 pub use reason::CloseReason;
-pub use transfer::{ReceiveFile, SendFile, Stamp, Transfer, TransferEnd};
+pub use transfer::{OpenFile, ReceiveFile, SendFile, Transfer, TransferEnd};
 
 use crate::config::options::{FromValues, Opt, Values};
 

@@ -17,6 +17,8 @@ pub enum CloseReason {
     FileChanged,
     /// The file that was being sent could not be read.
     FileFailed,
+    /// What came of the peer's file is kept, and the peer can go on with it later.
+    UploadCut,
     /// Whether the peer's change is done nobody knows: the disk failed in the middle.
     OutcomeUnknown,
     /// The peer's message was empty.
@@ -81,6 +83,7 @@ impl fmt::Display for CloseReason {
             }
             Self::FileChanged => "the server ended it: the file has changed meanwhile",
             Self::FileFailed => "the server ended it: the file could not be read",
+            Self::UploadCut => "the upload is not whole; what came of it is kept",
             Self::OutcomeUnknown => {
                 "the server ended it: the disk failed, and nobody knows how far"
             }

@@ -4,39 +4,35 @@ use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
-/// What a file was when it was opened: if it is not the same at the end of a transfer, what was
-/// sent is no version of the file at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// When its contents changed last, in nanoseconds since 1970.
-    pub modified: i128,
-    /// When its inode changed last, in nanoseconds since 1970.
-    pub changed: i128,
-    /// Its inode.
-    pub inode: u64,
+/// A file that a service has opened, for the runner to read from or to write into.
+pub trait OpenFile: Send + Sync {
+    /// The file; it is used by position only.
+    fn file(&self) -> &File;
+
+    /// Whether its content is still what it was when it was opened. Asked before the last bytes of
+    /// a range are sent, which are what makes it whole.
+    fn is_same(&self) -> bool {
+        true
+    }
 }
 
 /// A range of a file for the peer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SendFile {
     /// Open for reading, a regular file.
-    pub file: Arc<File>,
+    pub file: Arc<dyn OpenFile>,
     /// The first byte.
     pub from: u64,
-    /// How many bytes; the range lies within the file as the stamp describes it.
+    /// How many bytes; the range lies within the file as it was opened.
     pub len: u64,
-    /// What the file was when it was opened.
-    pub stamp: Stamp,
 }
 
 /// What the peer sends next, for a file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReceiveFile {
-    /// Open for writing. Whoever lends it may tell by the count of the `Arc` when no write of a
-    /// transfer is under way any more.
-    pub file: Arc<File>,
+    /// Open for writing. By the time that `transferred` or `closed` is called nothing writes into it
+    /// any more, and the runner holds no `Arc` of it.
+    pub file: Arc<dyn OpenFile>,
     /// Where the first byte goes.
     pub from: u64,
     /// How many bytes.
@@ -44,12 +40,21 @@ pub struct ReceiveFile {
 }
 
 /// What a callback asks for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Transfer {
     /// See [`SendFile`].
     Send(SendFile),
     /// See [`ReceiveFile`].
     Receive(ReceiveFile),
+}
+
+impl fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(range) => write!(f, "send {} bytes from {}", range.len, range.from),
+            Self::Receive(range) => write!(f, "receive {} bytes from {}", range.len, range.from),
+        }
+    }
 }
 
 /// How a transfer ended.

@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// Pieces of work for files that wait for their threads; past it clients are told that the server
+/// is busy.
+pub const FILE_WORK_MAX: usize = 1024;
+
+/// Threads that open, list, hash and publish files.
+pub const FILE_WORK_THREADS: usize = 4;
+
+/// Bytes of answers after which a client's next command waits until they have gone out.
+pub const FILES_ANSWER_BYTES: usize = 16 * 1024;
+
 /// Bytes of a file that one turn sends, through a buffer that all connections share.
 pub const TRANSFER_BYTES_MAX: usize = 256 * 1024;
 

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use crate::config::limits::{FILE_JOBS_MAX, FILE_THREADS, READ_AHEAD_BYTES, TRANSFER_BYTES_MAX};
-use crate::service::{Kit, Lane, SourceId, Workshop};
+use crate::service::{Kit, Lane, OpenFile, SourceId, Workshop};
 
 /// Work on a file that may block.
 pub(in crate::reactor) enum FileJob {
     /// Get this range into the page cache.
     Warm {
-        file: Arc<File>,
+        file: Arc<dyn OpenFile>,
         at: u64,
         len: usize,
     },
     /// Write these bytes.
     Write {
-        file: Arc<File>,
+        file: Arc<dyn OpenFile>,
         at: u64,
         bytes: Vec<u8>,
     },
@@ -90,10 +90,10 @@ fn run(job: FileJob, scratch: &mut Vec<u8>) -> FileDone {
     match job {
         FileJob::Warm { file, at, len } => {
             scratch.resize(len.min(READ_AHEAD_BYTES), 0);
-            FileDone::Warmed(read_all(&file, at, scratch).map_err(number))
+            FileDone::Warmed(read_all(file.file(), at, scratch).map_err(number))
         }
         FileJob::Write { file, at, bytes } => {
-            let written = file.write_all_at(&bytes, at).map(|()| bytes.len());
+            let written = file.file().write_all_at(&bytes, at).map(|()| bytes.len());
             FileDone::Written(written.map_err(number))
         }
     }

@@ -93,7 +93,11 @@ impl Reactor {
         self.call_session(id, |host, session, call| {
             host.transferred(session, end, call);
         });
-        if matches!(end, TransferEnd::Cut { .. }) {
+        let open = self
+            .sources
+            .connection(id)
+            .is_some_and(|c| c.phase == Phase::Open);
+        if open && matches!(end, TransferEnd::Cut { .. }) {
             self.call_session(id, |host, session, call| {
                 host.end_of_input(session, &[], call);
             });

@@ -1,17 +1,15 @@
 //! What a peer sends, on its way into a file.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use super::lane::FileJob;
 use crate::config::limits::RECEIVE_BYTES_MAX;
 use crate::reactor::connection::{Connection, Inbound};
-use crate::service::{ReceiveFile, TransferEnd};
+use crate::service::{OpenFile, ReceiveFile, TransferEnd};
 
 /// A range of a file that a peer fills.
-#[derive(Debug)]
 pub(in crate::reactor) struct Receiving {
-    file: Arc<File>,
+    file: Arc<dyn OpenFile>,
     from: u64,
     /// Up to here all is written.
     written: u64,
@@ -105,6 +103,11 @@ impl Receiving {
     /// Whether a turn has something to do: a job to hand over, or an end to tell.
     pub(in crate::reactor) fn wants_turn(&self) -> bool {
         self.writing == 0 && (!self.pending.is_empty() || self.ended().is_some())
+    }
+
+    /// Whether the lane is writing into it.
+    pub(in crate::reactor) fn is_writing(&self) -> bool {
+        self.writing > 0
     }
 
     /// Bytes of memory held, those with the lane included.

@@ -2,17 +2,15 @@
 
 use std::io::IoSliceMut;
 
-use rustix::fs::fstat;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
 use super::lane::FileJob;
 use crate::config::limits::READ_AHEAD_BYTES;
 use crate::reactor::buffer::Outbound;
 use crate::reactor::connection::{Connection, Phase};
-use crate::service::{SendFile, Stamp, TransferEnd};
+use crate::service::{SendFile, TransferEnd};
 
 /// What is left of a range.
-#[derive(Debug)]
 pub(in crate::reactor) struct Sending {
     range: SendFile,
     /// The next byte for the peer.
@@ -52,7 +50,7 @@ impl Sending {
     fn read<'a>(&self, scratch: &'a mut [u8]) -> Result<&'a [u8], Errno> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let want = scratch.len().min(left);
-        let file = &*self.range.file;
+        let file = self.range.file.file();
         let count = match usize::try_from(self.warm_to.saturating_sub(self.at)) {
             Ok(warm) if warm > 0 => pread(file, &mut scratch[..want.min(warm)], self.at)?,
             _ => {
@@ -72,21 +70,6 @@ impl Sending {
             len: left.min(READ_AHEAD_BYTES),
         }
     }
-
-    /// Whether the file is still what it was when it was opened.
-    fn is_same(&self) -> bool {
-        let Ok(now) = fstat(&*self.range.file) else {
-            return false;
-        };
-        let nanos = |seconds: i64, nanos: i128| i128::from(seconds) * 1_000_000_000 + nanos;
-        let stamp = Stamp {
-            size: u64::try_from(now.st_size).unwrap_or(0),
-            modified: nanos(now.st_mtime, i128::from(now.st_mtime_nsec)),
-            changed: nanos(now.st_ctime, i128::from(now.st_ctime_nsec)),
-            inode: now.st_ino,
-        };
-        stamp == self.range.stamp
-    }
 }
 
 impl Connection {
@@ -101,6 +84,15 @@ impl Connection {
         let outbound = self.outbound.get_or_insert_with(Box::default);
         outbound.file = Some(Sending::new(range));
         self.mark_water();
+    }
+
+    /// Forgets a file that can't be sent any more.
+    pub(in crate::reactor) fn drop_file(&mut self) {
+        if self.phase == Phase::Dead
+            && let Some(outbound) = &mut self.outbound
+        {
+            outbound.file = None;
+        }
     }
 
     /// Sends one budget of the file.
@@ -134,7 +126,7 @@ impl Connection {
         // The last bytes are what makes it whole, so they go only if all of it is one version: it is
         // looked at after the last read.
         let is_last = sending.at + bytes.len() as u64 == sending.end;
-        if is_last && !sending.is_same() {
+        if is_last && !sending.range.file.is_same() {
             return Pumped::Ended(TransferEnd::Changed);
         }
         let taken = match bytes.is_empty() {

@@ -46,6 +46,7 @@ impl Harness {
     pub(super) fn close_session(&mut self, place: usize) {
         let state = &mut self.peers[place];
         state.deadline = Moment::NEVER;
+        state.receiving = None;
         self.host.closed(state.session, self.now, &mut self.effects);
         self.settle_service();
     }

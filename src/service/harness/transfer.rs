@@ -1,15 +1,14 @@
 //! Transfers in the harness: done at once, on the test's own thread.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use super::super::{SendFile, Transfer, TransferEnd};
+use super::super::{OpenFile, SendFile, Transfer, TransferEnd};
 use super::Harness;
 
 /// A file that a peer fills.
 pub(super) struct Receiving {
-    file: Arc<File>,
+    file: Arc<dyn OpenFile>,
     from: u64,
     at: u64,
     end: u64,
@@ -40,9 +39,13 @@ impl Harness {
         let sent = &mut self.peers[place].sent;
         let start = sent.len();
         sent.resize(start + usize::try_from(range.len).unwrap_or(usize::MAX), 0);
-        match range.file.read_exact_at(&mut sent[start..], range.from) {
-            Ok(()) => TransferEnd::Whole,
-            Err(_) => {
+        let read = range
+            .file
+            .file()
+            .read_exact_at(&mut sent[start..], range.from);
+        match read {
+            Ok(()) if range.file.is_same() => TransferEnd::Whole,
+            _ => {
                 sent.truncate(start);
                 TransferEnd::Changed
             }
@@ -58,7 +61,7 @@ impl Harness {
         let missing = usize::try_from(receiving.end - receiving.at).unwrap_or(usize::MAX);
         let count = missing.min(state.kept.len());
         let bytes: Vec<u8> = state.kept.drain(..count).collect();
-        let result = receiving.file.write_all_at(&bytes, receiving.at);
+        let result = receiving.file.file().write_all_at(&bytes, receiving.at);
         receiving.at += count as u64;
         let end = match result {
             Err(error) => TransferEnd::Failed(error.raw_os_error().unwrap_or(0)),

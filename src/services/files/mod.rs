@@ -1,11 +1,310 @@
-//! `files`, its parts: names, opening beneath the root, versions, hashes, uploads, cold files.
+//! `files`: the regular files below one folder, over a text wire and over the wire of the labs'
+//! client; both resume.
 //!
-//! All that blocks here is made for a lane. What only decides is apart from what reads or writes.
+//! What blocks runs on a pool of threads (`work`). The bytes of files do not pass through here: they
+//! are transfers of the reactor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::options::{Options, Shared, Wire};
+use self::root::Root;
+use self::task::Task;
+use self::uploads::{Limits, Uploads};
+use self::work::{Done, Work, Worker};
+use crate::config::limits::{FILE_WORK_MAX, FILE_WORK_THREADS, FILES_ANSWER_BYTES};
+use crate::config::options::Opt;
+use crate::service::{
+    BYE, CloseReason, Cx, Entry, Host, Kit, Lane, Peer, Service, ServiceCx, TransferEnd,
+};
+use crate::wire::line::{Lines, Next};
 
 pub mod cached;
 pub mod hash;
+mod lab;
 pub mod name;
+mod options;
+mod put;
 pub mod refusal;
 pub mod root;
+mod task;
+mod text;
 pub mod uploads;
 pub mod version;
+mod work;
+
+/// How `files` is listed.
+pub const ENTRY: Entry = Entry {
+    name: "files",
+    summary: "files of one folder, fetched and stored, and resumed",
+    about: "\
+Serves the regular files below root=, and nothing outside it, by name, link or race; names that begin
+with a dot are hidden. upload=yes lets clients store files, upload=replace replace them too.
+Commands, a line each: list [FOLDER], size NAME, hash NAME [LENGTH], get NAME [OFFSET [VERSION]],
+put NAME SIZE [OFFSET [SHA256]], help, quit. A name with blanks stands in double quotes. Every answer
+ends with one line 'ok ...' or 'error: ...'; behind that of get come exactly the bytes that it names.
+A first byte that is a digit is the wire of the labs: 0 fetches all of default=, 1 and 2 the rest
+from an offset.
+A file that changes while it is fetched ends as broken, over TCP by a reset.
+Limits: a line has at most 4096 bytes, a name 1024; an upload at most 16 GiB; list shows 10000 entries.
+Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001",
+    options: &[
+        Opt {
+            key: "root",
+            default: "DATA/files",
+            help: "the folder whose files are served",
+        },
+        Opt {
+            key: "default",
+            default: "source_file.txt",
+            help: "the file that the labs' wire sends",
+        },
+        Opt {
+            key: "upload",
+            default: "no",
+            help: "no, yes, or replace: whether clients may store files",
+        },
+        Opt {
+            key: "wire",
+            default: "auto",
+            help: "auto, text or lab",
+        },
+    ],
+    datagrams: None,
+    console: &[],
+    transfers: true,
+    secret: false,
+    takes_lines: false,
+    board: &["tcp://127.0.0.1:5001"],
+    build: |listeners| Host::build(listeners, |options| Shared::of(options).map(Files::new)),
+};
+
+/// The service: what its sessions share.
+pub struct Files {
+    shared: Shared,
+    lane: Lane<Work>,
+}
+
+/// One client.
+pub struct Session {
+    wire: Wire,
+    lines: Lines,
+    /// What is under way: then no command is read.
+    task: Option<Box<Task>>,
+    ended: bool,
+    leaving: bool,
+}
+
+impl Files {
+    fn new(shared: Shared) -> Self {
+        Self {
+            shared,
+            lane: Lane::default(),
+        }
+    }
+
+    /// Hands work to the pool, and pauses the session until it is done.
+    fn begin(&mut self, s: &mut Session, task: Task, work: Work, cx: &mut Cx<'_, Self>) {
+        match cx.offload(&self.lane, work) {
+            Ok(()) => {
+                s.task = Some(Box::new(task));
+                cx.pause();
+            }
+            Err(_) => self.refuse(s, "busy, try again", cx),
+        }
+    }
+
+    /// A line of an error; on the labs' wire, which knows none, a broken connection.
+    fn refuse(&mut self, s: &mut Session, why: &str, cx: &mut Cx<'_, Self>) {
+        match s.wire {
+            Wire::Lab => {
+                cx.note(format_args!(
+                    "was refused, and its wire has no word for it: {why}"
+                ));
+                cx.reset(CloseReason::NotAnswered);
+            }
+            Wire::Auto | Wire::Text => cx.send_text(format_args!("error: {why}\n")),
+        }
+    }
+
+    /// A command is done.
+    fn finish(&mut self, s: &mut Session, cx: &mut Cx<'_, Self>) {
+        s.task = None;
+        if cx.is_closing() {
+            return;
+        }
+        if s.leaving {
+            cx.close(CloseReason::Shutdown);
+        } else if s.ended {
+            cx.close(CloseReason::ClientEnded);
+        } else {
+            cx.resume();
+        }
+    }
+
+    fn read_text(&mut self, s: &mut Session, mut input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
+        let offered = input.len();
+        while s.task.is_none() && !cx.is_closing() {
+            if cx.sent() > FILES_ANSWER_BYTES && !input.is_empty() {
+                cx.yield_turn();
+                break;
+            }
+            match s.lines.next(&mut input) {
+                Next::Line(line) => self.command(s, line, cx),
+                Next::TooLong => {
+                    cx.send(b"error: a line has at most 4096 bytes; this one is skipped\n");
+                }
+                Next::Incomplete => break,
+            }
+        }
+        offered - input.len()
+    }
+}
+
+impl Service for Files {
+    type Options = Options;
+    type Session = Session;
+    type Done = Done;
+
+    fn start(&mut self, kit: &mut Kit<'_, Done>) -> Result<(), String> {
+        let path = match &self.shared.root {
+            Some(path) => path.clone(),
+            None => default_root(kit)?,
+        };
+        let root = Arc::new(Root::at(&path)?);
+        let uploads = match self.shared.uploads {
+            true => Some(Arc::new(Uploads::open(
+                Arc::clone(&root),
+                Limits::default(),
+            )?)),
+            false => None,
+        };
+        let lane = kit.pool("files-work", (FILE_WORK_MAX, FILE_WORK_THREADS), || {
+            let mut worker = Worker::new(Arc::clone(&root), uploads.clone());
+            move |work| worker.run(work)
+        });
+        self.lane = lane.map_err(|error| format!("the threads for files: {error}"))?;
+        Ok(())
+    }
+
+    fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
+        Session {
+            wire: cx.options().wire,
+            lines: Lines::default(),
+            task: None,
+            ended: false,
+            leaving: false,
+        }
+    }
+
+    fn receive(&mut self, s: &mut Session, input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
+        if s.wire == Wire::Auto {
+            s.wire = match input.first() {
+                None => return 0,
+                Some(byte) if byte.is_ascii_digit() => Wire::Lab,
+                Some(_) => Wire::Text,
+            };
+        }
+        match s.wire {
+            Wire::Lab => self.read_lab(s, input, false, cx),
+            Wire::Auto | Wire::Text => self.read_text(s, input, cx),
+        }
+    }
+
+    fn end_of_input(&mut self, s: &mut Session, rest: &[u8], cx: &mut Cx<'_, Self>) {
+        s.ended = true;
+        match s.wire {
+            Wire::Lab => {
+                self.read_lab(s, rest, true, cx);
+            }
+            Wire::Auto | Wire::Text => {
+                if let Some(line) = s.lines.last(rest) {
+                    self.command(s, line.strip_suffix(b"\r").unwrap_or(line), cx);
+                }
+            }
+        }
+        if s.task.is_none() && !cx.is_closing() {
+            cx.close(CloseReason::ClientEnded);
+        }
+    }
+
+    fn done(&mut self, s: &mut Session, done: Done, cx: &mut Cx<'_, Self>) {
+        let Some(task) = s.task.take() else {
+            return;
+        };
+        self.go_on(s, *task, done, cx);
+    }
+
+    fn orphaned(&mut self, done: Done, cx: &mut ServiceCx<'_>) {
+        // An upload that was opened for nobody is kept for whoever comes to go on with it.
+        if let Done::Begun(Ok(upload)) = done {
+            let _ = cx.offload(
+                &self.lane,
+                crate::service::SourceId::NOBODY,
+                Work::Keep(upload),
+            );
+        }
+    }
+
+    fn transferred(&mut self, s: &mut Session, end: TransferEnd, cx: &mut Cx<'_, Self>) {
+        let Some(task) = s.task.take() else {
+            return;
+        };
+        match *task {
+            Task::Sending => self.sent(s, end, cx),
+            Task::Receiving(put) => self.received(s, put, end, cx),
+            _ => {}
+        }
+    }
+
+    fn shutting_down(&mut self, s: &mut Session, cx: &mut Cx<'_, Self>) {
+        // A file that is on its way is owed; an upload has a client that can resume it.
+        match s.task.as_deref() {
+            None | Some(Task::Receiving(_)) => {
+                if s.wire != Wire::Lab && s.task.is_none() {
+                    cx.send(BYE);
+                }
+                cx.close(CloseReason::Shutdown);
+            }
+            Some(_) => s.leaving = true,
+        }
+    }
+
+    fn closed(&mut self, s: Session, cx: &mut ServiceCx<'_>) {
+        if let Some(upload) = s.task.and_then(|task| task.into_upload()) {
+            let _ = cx.offload(
+                &self.lane,
+                crate::service::SourceId::NOBODY,
+                Work::Keep(upload),
+            );
+        }
+    }
+}
+
+/// The folder where none is named, made if it is not there.
+fn default_root(kit: &mut Kit<'_, Done>) -> Result<PathBuf, String> {
+    let Some(path) = kit.file("files")? else {
+        return Err("root= has to name a folder".to_owned());
+    };
+    match std::fs::create_dir(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let named = path.display().to_string();
+            Err(format!("{}: {error}", named.escape_debug()))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// Who sends an upload, so that only the same may go on with it: an address without its port, or a
+/// user.
+fn owner_of(peer: &Peer) -> Vec<u8> {
+    match peer {
+        Peer::V4(address) => address.ip().to_string().into_bytes(),
+        Peer::V6(address) => address.ip().to_string().into_bytes(),
+        Peer::Unix { uid, .. } => format!("user {uid}").into_bytes(),
+        Peer::Gone => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The service on the harness: both wires, uploads, refusals.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::ENTRY;
+use super::hash::hex;
+use crate::service::CloseReason;
+use crate::service::harness::Harness;
+
+/// A folder with some files, and the service on it.
+fn served(options: &str) -> (TempDir, Harness) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("source_file.txt"), pattern(1024)).unwrap();
+    fs::write(folder.path().join("a b"), b"blank").unwrap();
+    fs::write(folder.path().join(".hidden"), b"secret").unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join("sub/c"), b"").unwrap();
+    let t = on(folder.path(), options);
+    (folder, t)
+}
+
+fn on(folder: &Path, options: &str) -> Harness {
+    let root = folder.display();
+    Harness::new(&ENTRY, &format!("root={root}{options}"))
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 256) as u8).collect()
+}
+
+fn say(t: &mut Harness, who: usize, line: &str) -> String {
+    t.feed(who, format!("{line}\n").as_bytes());
+    String::from_utf8(t.take(who)).unwrap()
+}
+
+fn sha(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+#[test]
+fn the_labs_client_gets_the_file_from_any_offset() {
+    let (_folder, mut t) = served("");
+    let whole = pattern(1024);
+    for (sent, from) in [
+        (&b"0\0"[..], 0),
+        (b"2\x001000\0\0\0\0\0\0", 1000),
+        (b"1\x001000\0\x7f\xc0\xff\xee\0", 1000),
+        (b"1\x000\0\0\0\0\0\0\0\0\0", 0),
+        (b"2\x001024\0\0\0\0\0\0", 1024),
+        (b"2\x009999999\0\0\0", 1024),
+    ] {
+        for cut in 0..sent.len() {
+            let a = t.open();
+            t.feed(a, &sent[..cut]);
+            t.feed(a, &sent[cut..]);
+            assert_eq!(t.take(a), &whole[from..], "{sent:?} {cut}");
+            assert_eq!(t.closed(a), Some(CloseReason::Answered));
+        }
+    }
+    let a = t.open();
+    t.feed(a, b"2\x00100");
+    t.end(a);
+    assert_eq!(t.take(a), &whole[100..]);
+}
+
+#[test]
+fn commands_of_the_text_wire_are_answered_one_after_the_other() {
+    let (folder, mut t) = served("");
+    let a = t.open();
+    let listed = say(&mut t, a, "list");
+    let names: Vec<_> = listed
+        .lines()
+        .map(|line| line.splitn(3, ' ').last().unwrap())
+        .collect();
+    assert_eq!(names, ["\"a b\"", "source_file.txt", "sub/", "ok"]);
+    assert!(say(&mut t, a, "list sub/").contains(" c\nok\n"));
+    assert_eq!(say(&mut t, a, "SIZE source_file.txt"), "ok 1024\n");
+    let whole = format!("ok sha256 {}\n", sha(&pattern(1024)));
+    assert_eq!(say(&mut t, a, "hash source_file.txt"), whole);
+    let part = format!("ok sha256 {}\n", sha(&pattern(10)));
+    assert_eq!(say(&mut t, a, "hash source_file.txt 10"), part);
+    let got = say(&mut t, a, "get \"a b\" 1");
+    let (head, rest) = got.split_once('\n').unwrap();
+    assert_eq!(rest, "lank");
+    let version = head.strip_prefix("ok 4 5 ").unwrap();
+    assert!(
+        say(&mut t, a, &format!("get \"a b\" 5 {version}")).ends_with(version.to_owned().as_str())
+            || true
+    );
+    fs::write(folder.path().join("a b"), b"other").unwrap();
+    let refused = say(&mut t, a, &format!("get \"a b\" 1 {version}"));
+    assert!(
+        refused.starts_with("error: the file has changed: it is now 5-"),
+        "{refused}"
+    );
+    t.feed(a, b"size sub/c\nget sub/c\nsize nosuch\nquit\n");
+    let text = String::from_utf8(t.take(a)).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "ok 0");
+    assert!(lines[1].starts_with("ok 0 0 0-"));
+    assert_eq!(lines[2], "error: there is no file or folder of that name");
+    assert_eq!(lines[3], "ok bye");
+}
+
+#[test]
+fn nothing_leads_out_and_wrong_lines_say_why() {
+    let (folder, mut t) = served("");
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+    let a = t.open();
+    for line in [
+        "get ../etc/passwd",
+        "get /etc/passwd",
+        "get .hidden",
+        "get link",
+        "get sub",
+        "list nosuch",
+        "list source_file.txt",
+        "get source_file.txt 1025",
+        "get source_file.txt x",
+        "get source_file.txt 0 nonsense",
+        "hash source_file.txt 1025",
+        "get",
+        "get a b c d",
+        "frob",
+        "",
+        "get \"a",
+        "put new 3",
+    ] {
+        let answer = say(&mut t, a, line);
+        assert!(
+            answer.starts_with("error: ") && answer.lines().count() == 1,
+            "{line}: {answer}"
+        );
+    }
+    assert_eq!(say(&mut t, a, "size source_file.txt"), "ok 1024\n");
+}
+
+#[test]
+fn an_upload_is_seen_once_it_is_whole_and_goes_on_where_it_was() {
+    let (folder, mut t) = served("&upload=yes");
+    let bytes = pattern(5000);
+    let a = t.open();
+    assert_eq!(say(&mut t, a, "put new 5000"), "ok 0\n");
+    t.feed(a, &bytes[..2000]);
+    t.end(a);
+    assert_eq!(t.closed(a), Some(CloseReason::UploadCut));
+    assert!(!folder.path().join("new").exists());
+    let b = t.open();
+    let line = format!("put new 5000 5000 {}", sha(&bytes));
+    assert_eq!(say(&mut t, b, &line), "ok 2000\n");
+    t.feed(b, &bytes[2000..]);
+    t.feed(b, b"size new\n");
+    assert_eq!(t.take(b), b"ok\nok 5000\n");
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), bytes);
+    let refused = say(&mut t, b, "put new 3");
+    assert_eq!(
+        refused,
+        "error: there is a file of that name, and files are not replaced here\n"
+    );
+    assert_eq!(say(&mut t, b, "put empty 0"), "ok 0\nok\n");
+    assert_eq!(fs::read(folder.path().join("empty")).unwrap(), b"");
+}
+
+#[test]
+fn two_uploads_of_one_name_and_one_that_is_another_file_are_refused() {
+    let (folder, mut t) = served("&upload=replace");
+    let (a, b) = (t.open(), t.open());
+    assert_eq!(say(&mut t, a, "put new 10"), "ok 0\n");
+    let busy = "error: a file of that name is being uploaded just now\n";
+    assert_eq!(say(&mut t, b, "put new 10"), busy);
+    t.feed(a, b"0123456789");
+    assert_eq!(t.take(a), b"ok\n");
+    let line = format!("put new 3 0 {}", sha(b"xyz"));
+    assert_eq!(say(&mut t, b, &line), "ok 0\n");
+    t.feed(b, b"abc");
+    assert_eq!(
+        t.take(b),
+        b"error: the file that came is another one; nothing was kept\n"
+    );
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"0123456789");
+    t.feed(b, format!("{line}\nxyz").as_bytes());
+    assert_eq!(t.take(b), b"ok 0\nok\n");
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"xyz");
+}
+
+#[test]
+fn an_upload_whose_client_vanishes_is_kept() {
+    let (_folder, mut t) = served("&upload=yes");
+    let a = t.open();
+    say(&mut t, a, "put new 100");
+    t.feed(a, &pattern(60));
+    t.vanish(a);
+    t.work();
+    let b = t.open();
+    assert_eq!(say(&mut t, b, "put new 100 100"), "ok 60\n");
+    t.shut_down();
+    assert_eq!(t.closed(b), Some(CloseReason::Shutdown));
+}

@@ -1,0 +1,170 @@
+//! What blocks: done by the threads of the pool, a piece at a time.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::hash::{Hashing, Step, hex};
+use super::name::Name;
+use super::refusal::Refusal;
+use super::root::{Entry, Listing, Opened, Root};
+use super::uploads::{Upload, Uploads, Wanted};
+use super::version::Version;
+use crate::config::limits::FILE_READ_BYTES;
+use crate::service::OpenFile;
+
+/// A piece of work.
+pub enum Work {
+    List(Option<Name>),
+    /// The next entries of a listing.
+    More(Listing),
+    Open(Name),
+    Hash(Box<Hashing>),
+    Begin {
+        name: Name,
+        size: u64,
+        offset: u64,
+        owner: Vec<u8>,
+        replace: bool,
+    },
+    /// Whether an upload may go on.
+    Check(Arc<Upload>),
+    /// Gives an upload its name, if it has the hash that was announced.
+    Publish(Arc<Upload>, Option<String>),
+    /// Leaves an upload to be resumed.
+    Keep(Arc<Upload>),
+}
+
+/// What came of it.
+pub enum Done {
+    Listed(Result<(Vec<Entry>, Listing), Refusal>),
+    Opened(Result<Arc<Opened>, Refusal>),
+    Hashed(Result<Step, Refusal>),
+    Begun(Result<Arc<Upload>, Refusal>),
+    Checked(Arc<Upload>, Result<(), Refusal>),
+    Published(Result<Version, Refusal>),
+    /// The file that came is not the one that was announced; nothing is left of it.
+    Different,
+    Kept(Result<u64, Refusal>),
+}
+
+impl OpenFile for Opened {
+    fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn is_same(&self) -> bool {
+        self.still_same().is_ok()
+    }
+}
+
+impl OpenFile for Upload {
+    fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// One thread's state.
+pub(super) struct Worker {
+    root: Arc<Root>,
+    uploads: Option<Arc<Uploads>>,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    pub(super) fn new(root: Arc<Root>, uploads: Option<Arc<Uploads>>) -> Self {
+        Self {
+            root,
+            uploads,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(&mut self, work: Work) -> Done {
+        match work {
+            Work::List(name) => Done::Listed(self.root.list(name.as_ref()).and_then(next)),
+            Work::More(listing) => Done::Listed(next(listing)),
+            Work::Open(name) => Done::Opened(self.root.open(&name).map(Arc::new)),
+            Work::Hash(hashing) => Done::Hashed(hashing.step(&mut self.buffer)),
+            Work::Begin {
+                name,
+                size,
+                offset,
+                owner,
+                replace,
+            } => Done::Begun(self.uploads().and_then(|uploads| {
+                let wanted = Wanted {
+                    name: &name,
+                    size: Some(size),
+                    offset,
+                    owner: &owner,
+                    replace,
+                };
+                uploads.begin(&wanted).map(Arc::new)
+            })),
+            Work::Check(upload) => {
+                let checked = self
+                    .uploads()
+                    .and_then(|uploads| uploads.check_room(&upload));
+                Done::Checked(upload, checked)
+            }
+            Work::Publish(upload, hash) => self.publish(upload, hash),
+            Work::Keep(upload) => Done::Kept(
+                self.uploads()
+                    .and_then(|uploads| uploads.keep(alone(upload)?)),
+            ),
+        }
+    }
+
+    fn uploads(&self) -> Result<&Uploads, Refusal> {
+        let none = || Refusal::Other("nothing is uploaded here".to_owned());
+        self.uploads.as_deref().ok_or_else(none)
+    }
+
+    fn publish(&mut self, upload: Arc<Upload>, hash: Option<String>) -> Done {
+        if let Some(expected) = hash {
+            match self.hash_of(&upload) {
+                Ok(found) if found == expected => {}
+                Ok(_) => {
+                    if let (Ok(uploads), Ok(upload)) = (self.uploads(), alone(upload)) {
+                        uploads.discard(upload);
+                    }
+                    return Done::Different;
+                }
+                Err(refusal) => return Done::Published(Err(refusal)),
+            }
+        }
+        Done::Published(
+            self.uploads()
+                .and_then(|uploads| uploads.publish(alone(upload)?)),
+        )
+    }
+
+    fn hash_of(&mut self, upload: &Upload) -> Result<String, Refusal> {
+        self.buffer.resize(FILE_READ_BYTES, 0);
+        let (mut hash, mut at) = (Sha256::new(), 0);
+        loop {
+            match upload.file.read_at(&mut self.buffer, at) {
+                Ok(0) => return Ok(hex(&hash.finalize())),
+                Ok(count) => {
+                    hash.update(&self.buffer[..count]);
+                    at += count as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The upload itself: whoever ends it is the last who has it, as transfers give it back first.
+fn alone(upload: Arc<Upload>) -> Result<Upload, Refusal> {
+    Arc::try_unwrap(upload).map_err(|_| Refusal::Uploading)
+}
+
+fn next(mut listing: Listing) -> Result<(Vec<Entry>, Listing), Refusal> {
+    let batch = listing.next_batch()?;
+    Ok((batch, listing))
+}
