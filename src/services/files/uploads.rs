@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, flock, fstat, fsync, statat};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use self::folder::{Folder, Found};
 use self::partial::{Partial, key_of, owner_of};
@@ -66,6 +67,9 @@ pub struct Upload {
     pub file: File,
     /// How many bytes are there already: the client sends what comes behind them.
     pub kept: u64,
+    /// How many bytes it may have at most: those that were announced, or as many as any upload.
+    /// Nothing may be written behind them; a limit of the system would end the server (SIGXFSZ).
+    pub most: u64,
     name: Name,
     replace: bool,
     partial: Partial,
@@ -127,10 +131,11 @@ impl Uploads {
         })?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot = boot.chars().filter(char::is_ascii_hexdigit).collect();
+        let fsize = getrlimit(Resource::Fsize).current;
         Ok(Self {
             root,
             folder,
-            limits,
+            limits: limits.beside(fsize),
             boot,
         })
     }
@@ -179,6 +184,7 @@ impl Uploads {
         Ok(Upload {
             file,
             kept: have,
+            most: wanted.size.unwrap_or_else(|| self.limits.most()),
             name: wanted.name.clone(),
             replace: wanted.replace,
             partial,
@@ -222,15 +228,22 @@ impl Uploads {
     /// Why not. The partial is then left to be resumed, if that is of any use
     /// ([`Refusal::keeps_partial`]). With [`Refusal::NotSafe`] the file has its name.
     pub fn publish(&self, upload: Upload) -> Result<Version, Refusal> {
-        let mut parent = None;
-        let mut steps = STEPS.iter();
-        let published = steps.try_for_each(|step| self.step(&upload, &mut parent, *step));
-        if let Err(refusal) = published {
-            self.end(&upload, refusal.keeps_partial());
-            return Err(refusal);
+        let published = self.try_publish(&upload);
+        let stays = published
+            .as_ref()
+            .map_or_else(Refusal::keeps_partial, |_| true);
+        self.end(&upload, stays);
+        published
+    }
+
+    fn try_publish(&self, upload: &Upload) -> Result<Version, Refusal> {
+        // A move changes neither size nor time, and nothing may fail behind it but its sync.
+        let version = Version::of(&upload.file.metadata()?);
+        let mut moved_to = None;
+        for step in STEPS {
+            self.step(upload, &mut moved_to, step)?;
         }
-        upload.unlock();
-        Ok(Version::of(&upload.file.metadata()?))
+        Ok(version)
     }
 
     /// `moved_to` is the folder from the third step to the fourth.

@@ -41,7 +41,8 @@ pub enum Kind {
 pub struct Listing {
     folder: OwnedFd,
     names: std::vec::IntoIter<Box<[u8]>>,
-    /// Whether the folder holds more than a listing may have; the first in order are in it.
+    /// Whether the folder holds more than a listing may have; the first in order are in it, of the
+    /// [`LIST_READ_MAX`] that the system names first.
     pub more: bool,
 }
 
@@ -125,6 +126,11 @@ struct First {
 
 impl First {
     fn add(&mut self, name: &[u8]) {
+        let full = self.names.len() == LIST_ENTRIES_MAX;
+        if full && self.names.last().is_some_and(|last| name >= &**last) {
+            self.more = true;
+            return;
+        }
         if self.names.insert(name.into()) {
             self.bytes += name.len();
         }

@@ -26,6 +26,19 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// These limits where the system lets no file of this process grow beyond `fsize`, if so.
+    pub(super) fn beside(self, fsize: Option<u64>) -> Self {
+        let upload_max = self.upload_max.min(fsize.unwrap_or(u64::MAX));
+        Self { upload_max, ..self }
+    }
+
+    /// The most bytes that an upload may have at all.
+    pub(super) fn most(&self) -> u64 {
+        self.upload_max.min(self.partials_max)
+    }
+}
+
 /// What there is, in bytes, the upload in question left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Room {
@@ -55,7 +68,7 @@ impl Room {
     /// not said, at all.
     pub fn check(&self, limits: &Limits, have: u64, size: Option<u64>) -> Result<(), Refusal> {
         let size = size.unwrap_or(have).max(have);
-        let max = limits.upload_max.min(limits.partials_max);
+        let max = limits.most();
         if size > max {
             return Err(Refusal::TooLarge { max });
         }
@@ -91,6 +104,12 @@ mod tests {
         assert_eq!(empty.check(&LIMITS, 0, Some(101)), large);
         assert_eq!(empty.check(&LIMITS, 101, None), large);
         assert_eq!(empty.check(&LIMITS, 0, Some(u64::MAX)), large);
+        let small = LIMITS.beside(Some(7));
+        assert_eq!(
+            empty.check(&small, 0, Some(8)),
+            Err(Refusal::TooLarge { max: 7 })
+        );
+        assert_eq!(LIMITS.beside(None), LIMITS);
 
         let tight = Room {
             free: 1099,

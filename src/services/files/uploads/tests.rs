@@ -106,6 +106,7 @@ fn an_upload_is_invisible_until_it_is_published() {
         (upload.kept, upload.size(), upload.name()),
         (0, Some(5), &name("new"))
     );
+    assert_eq!(upload.most, 5);
     write(&upload, b"whole");
     assert_eq!(place.visible(), Vec::<String>::new());
     assert_eq!(place.partials().len(), 1);
@@ -135,6 +136,7 @@ fn an_empty_file_and_one_of_unknown_size_are_published() {
         replace: false,
     };
     let upload = place.begin_as(&wanted).unwrap();
+    assert_eq!((upload.most, upload.size()), (1000, None));
     write(&upload, b"some");
     place.uploads.publish(upload).unwrap();
     assert_eq!(place.visible(), ["any", "empty"]);
