@@ -4,9 +4,11 @@ use std::time::Duration;
 
 pub use self::files::*;
 pub use self::locker::*;
+pub use self::tftp::*;
 
 mod files;
 mod locker;
+mod tftp;
 
 /// Bytes read by one turn of a connection: what the inbox holds beside kept bytes.
 ///

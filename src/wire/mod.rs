@@ -4,5 +4,6 @@ pub mod block;
 mod escape;
 pub mod line;
 pub mod locker;
+pub mod tftp;
 
 pub use escape::{Escaped, Readable};

@@ -14,6 +14,7 @@ pub const PROBE: Entry = Entry {
     options: &[],
     datagrams: None,
     console: &[],
+    transfers: false,
     secret: false,
     takes_lines: false,
     board: &[],

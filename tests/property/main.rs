@@ -21,6 +21,7 @@ mod slot;
 mod slot_model;
 mod sum;
 mod talk;
+mod tftp;
 mod unread;
 
 use proptest::test_runner::Config;

@@ -1,5 +1,6 @@
 //! Simulation: every service with crowds of clients that send in random cuts, pause, end, vanish
-//! and come again, until the server goes down. What must hold is checked after every step.
+//! and come again, until the server goes down. What must hold is checked after every step. TFTP has
+//! a network of its own, which loses, doubles, delays and reorders.
 //!
 //! A failure names its seed; `SWITCHBOARD_SIM_SEED=N` plays that one again, and
 //! `SWITCHBOARD_SIM_SEEDS=N` says how many are played.
@@ -15,9 +16,11 @@ mod random;
 mod slot;
 mod sum;
 mod talk;
+mod tftp;
 mod world;
 
 use std::env;
+use std::ops::Range;
 
 use world::{Rules, World};
 
@@ -47,15 +50,16 @@ impl Drop for Seed {
     }
 }
 
-fn play<R: Rules>() {
-    let seeds = match number("SWITCHBOARD_SIM_SEED") {
+/// The seeds to be played; so many where the environment does not say.
+fn seeds(usual: u64) -> Range<u64> {
+    match number("SWITCHBOARD_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => {
-            let seeds = [SEEDS, SEEDS_WITH_LANES][usize::from(R::LANES)];
-            0..number("SWITCHBOARD_SIM_SEEDS").unwrap_or(seeds)
-        }
-    };
-    for seed in seeds {
+        None => 0..number("SWITCHBOARD_SIM_SEEDS").unwrap_or(usual),
+    }
+}
+
+fn play<R: Rules>() {
+    for seed in seeds([SEEDS, SEEDS_WITH_LANES][usize::from(R::LANES)]) {
         let seed = Seed(seed);
         World::<R>::new(seed.0).run();
     }
