@@ -16,6 +16,7 @@ use crate::wire::Readable;
 
 mod clients;
 mod echo;
+mod files;
 mod guess;
 mod help;
 mod locker;
@@ -41,6 +42,9 @@ enum Command {
     Talk(clients::Talk),
     Kiosk(locker::Kiosk),
     Locker(locker::Locker),
+    Ls(files::Ls),
+    Get(files::Get),
+    Put(files::Put),
 }
 
 /// Reads the command line of this process, does what it asks for, and says how it ended.
@@ -62,6 +66,9 @@ pub fn run() -> Exit {
         Ok(Command::Talk(talk)) => clients::finish(talk.run()),
         Ok(Command::Kiosk(kiosk)) => clients::finish(kiosk.run()),
         Ok(Command::Locker(locker)) => clients::finish(locker.run()),
+        Ok(Command::Ls(ls)) => clients::finish(ls.run()),
+        Ok(Command::Get(get)) => clients::finish(get.run()),
+        Ok(Command::Put(put)) => clients::finish(put.run()),
         // Of this error alone clap doesn't say which argument it is about.
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
             let word = foreign.unwrap_or_default();

@@ -67,13 +67,7 @@ impl Server {
                 socket,
                 untried,
             }),
-            Err(error) => {
-                let why = match is_ours(&error) {
-                    true => no_answer(timeout),
-                    false => words(&error),
-                };
-                Err(Failure::Lost(format!("{endpoint}: {why}")))
-            }
+            Err(error) => Err(failed(endpoint, timeout, &error)),
         }
     }
 
@@ -133,7 +127,29 @@ impl AsFd for Server {
     }
 }
 
-fn no_answer(timeout: Duration) -> String {
+/// The addresses of a host and port, for whoever has a socket of their own; of a name all of them,
+/// found within `timeout` (zero: without end).
+///
+/// # Errors
+/// Where the name is unknown, as a lost connection with `endpoint`.
+pub fn resolved(
+    endpoint: &Endpoint,
+    at: &HostPort,
+    timeout: Duration,
+) -> Result<Vec<SocketAddr>, Failure> {
+    addresses(at, Patience::new(timeout)).map_err(|error| failed(endpoint, timeout, &error))
+}
+
+fn failed(endpoint: &Endpoint, timeout: Duration, error: &io::Error) -> Failure {
+    let why = match is_ours(error) {
+        true => no_answer(timeout),
+        false => words(error),
+    };
+    Failure::Lost(format!("{endpoint}: {why}"))
+}
+
+/// What is said of a server that was silent for so long.
+pub fn no_answer(timeout: Duration) -> String {
     format!("no answer within {}", written(timeout))
 }
 

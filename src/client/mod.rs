@@ -5,6 +5,7 @@
 //! services nor the reactor. `dial` connects, `dialog` runs the conversation over a stream, and
 //! most subcommands are a file of rules for it; `datagram` asks and waits for one answer, and
 //! `ping` has a loop of its own. `kiosk` and `locker` ask and wait in turns: `locker::conversation`.
+//! `ls`, `get` and `put` move files: `files`.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +14,7 @@ mod datagram;
 mod dial;
 mod dialog;
 mod echo;
+mod files;
 mod guess;
 mod interrupt;
 mod kiosk;
@@ -27,6 +29,7 @@ mod write;
 
 use dial::Server;
 pub use echo::{echo, input_is_piped};
+pub use files::Files;
 pub use guess::guess;
 pub use kiosk::{Lang, kiosk};
 pub use locker::{Lockers, board_endpoint};

@@ -5,10 +5,12 @@ use std::time::Duration;
 pub use self::files::*;
 pub use self::locker::*;
 pub use self::tftp::*;
+pub use self::transfer::*;
 
 mod files;
 mod locker;
 mod tftp;
+mod transfer;
 
 /// Bytes read by one turn of a connection: what the inbox holds beside kept bytes.
 ///

@@ -2,6 +2,7 @@
 
 pub mod block;
 mod escape;
+pub mod files;
 pub mod line;
 pub mod locker;
 pub mod tftp;

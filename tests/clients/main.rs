@@ -1,6 +1,8 @@
 //! The real binary as a client, against servers that do what no good server does.
 
 mod echo;
+mod filer;
+mod files;
 mod guess;
 mod kiosk;
 mod locker;

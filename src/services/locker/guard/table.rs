@@ -67,7 +67,7 @@ impl<K: Clone + Eq + Hash, V> Table<K, V> {
         self.entries.insert(key, held);
         debug_assert_eq!(
             self.entries.len(),
-            self.ages.iter().map(BTreeMap::len).sum()
+            self.ages.iter().map(BTreeMap::len).sum::<usize>()
         );
         debug_assert!(self.entries.len() <= self.cap);
     }

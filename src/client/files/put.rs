@@ -1,0 +1,270 @@
+//! `put` over the text wire: what the server does not have of a file, with the hash of the whole.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::channel::{Channel, Sent};
+use super::report::Report;
+use super::{Failure, Job, Session, Stop, hex, local, problem, unusable};
+use crate::config::limits::TRANSFER_BYTES;
+use crate::wire::files::{self as wire, Said};
+
+/// What each file is called at the server: its own name, or the one that was given.
+pub fn jobs(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Job>, Failure> {
+    if name.is_some() && paths.len() > 1 {
+        let problem = "--as is for one file; several keep their own names";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for path in paths {
+        let own = path.file_name().map(OsStrExt::as_bytes);
+        let shown = path.as_os_str().as_bytes();
+        let Some(name) = name.or(own) else {
+            return Err(unusable(shown, "it has no name; give one by --as"));
+        };
+        wire::written(name).map_err(|why| unusable(name, why))?;
+        if let Some(other) = jobs.iter().find(|job| job.name == name) {
+            let other = other.path.display();
+            return Err(unusable(shown, format_args!("'{other}' has the same name")));
+        }
+        jobs.push(Job {
+            name: name.to_vec(),
+            path: path.clone(),
+        });
+    }
+    Ok(jobs)
+}
+
+/// A file of ours that is sent, and what it was when that began.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// Open, a regular file.
+    pub file: File,
+    /// Its bytes.
+    pub size: u64,
+    path: &'a Path,
+    stamp: [i128; 4],
+}
+
+impl<'a> Source<'a> {
+    /// Opens it.
+    pub fn open(path: &'a Path) -> Result<Self, Failure> {
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)
+            .and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = opened.map_err(|error| local(path, &error))?;
+        match metadata.is_file() {
+            true => Ok(Self {
+                file,
+                size: metadata.len(),
+                path,
+                stamp: stamp(&metadata),
+            }),
+            false => Err(problem(path, "is no regular file")),
+        }
+    }
+
+    /// Which state of which file it is, as a word for a note.
+    pub fn version(&self) -> String {
+        self.stamp.map(|number| number.to_string()).join("-")
+    }
+
+    /// Reads bytes from there on, one at least; fails where the file is not what it was.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
+        let count = self
+            .file
+            .read_at(buffer, offset)
+            .map_err(|error| local(self.path, &error))?;
+        // Looked at behind the reading: what was read before the change is as it was.
+        let metadata = self
+            .file
+            .metadata()
+            .map_err(|error| local(self.path, &error))?;
+        match count > 0 && stamp(&metadata) == self.stamp {
+            true => Ok(count),
+            false => Err(self.changed()),
+        }
+    }
+
+    /// It is not what it was.
+    pub fn changed(&self) -> Failure {
+        problem(
+            self.path,
+            "has changed while it was sent; it is not there as a whole",
+        )
+    }
+}
+
+fn stamp(metadata: &Metadata) -> [i128; 4] {
+    let seconds = i128::from(metadata.mtime());
+    let ns = seconds * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    [
+        metadata.len().into(),
+        ns,
+        metadata.ino().into(),
+        metadata.dev().into(),
+    ]
+}
+
+/// Sends one file.
+pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
+    let source = Source::open(&job.path)?;
+    let hash = session
+        .hash(&source.file, source.size)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => source.changed(),
+            _ => local(&job.path, &error),
+        })?;
+    let hash = hex(hash);
+    report.sha256 = Some(hash.clone());
+    // As much as the server has; and if that was of another file, which it says in the end, nothing.
+    match attempt(session, job, &source, &hash, source.size, report) {
+        Err(Stop::Failed(Failure::Refused(_))) if report.resumed_from > 0 => {
+            let why = "what the server had was no part of this file; starting over";
+            session.progress.note(why);
+            attempt(session, job, &source, &hash, 0, report)
+        }
+        result => result,
+    }
+}
+
+fn attempt(
+    session: &mut Session<'_>,
+    job: &Job,
+    source: &Source<'_>,
+    hash: &str,
+    offset: u64,
+    report: &mut Report,
+) -> Result<(), Stop> {
+    (report.bytes, report.resumed_from) = (0, 0);
+    let command = wire::put(&job.name, source.size, offset, hash);
+    let command = command.map_err(|why| unusable(&job.name, why))?;
+    let mut channel = session.channel()?;
+    let answer = match channel.ask(&command, 0, &session.interrupt) {
+        Err(Stop::Failed(Failure::Refused(line))) => {
+            let is_there = is_there(session, &mut channel, &job.name, source.size, hash);
+            session.keep(channel);
+            if is_there? {
+                (report.bytes, report.resumed_from) = (source.size, source.size);
+                return Ok(());
+            }
+            return Err(Failure::Refused(line).into());
+        }
+        answer => answer?,
+    };
+    let Some(kept) = wire::offset(&answer, source.size) else {
+        return Err(channel.lost("its answer to put makes no sense"));
+    };
+    (report.bytes, report.resumed_from) = (kept, kept);
+    session.progress.begin(kept, Some(source.size));
+    let is_all_sent = send(session, &mut channel, source, report)?;
+    let line = channel.line(source.size, &session.interrupt);
+    let line = line.map_err(|stop| match stop {
+        Stop::Failed(Failure::Lost(why)) if is_all_sent => {
+            let advice = "whether the file is safe there is unknown; the same call finds out";
+            Failure::Lost(format!("{why}; {advice}")).into()
+        }
+        stop => stop,
+    })?;
+    match wire::said(&line) {
+        Said::Ok(_) if is_all_sent => {}
+        Said::Ok(_) => return Err(channel.lost("it took the file before it was sent")),
+        _ => {
+            let refused = channel.refused(&line);
+            if is_all_sent {
+                session.keep(channel);
+            }
+            return Err(refused);
+        }
+    }
+    session.keep(channel);
+    Ok(())
+}
+
+/// Whether the server has that very file: the answer to an earlier call may have been lost.
+fn is_there(
+    session: &Session<'_>,
+    channel: &mut Channel,
+    name: &[u8],
+    size: u64,
+    hash: &str,
+) -> Result<bool, Stop> {
+    let command = wire::hash(name, None).map_err(|why| unusable(name, why))?;
+    match channel.ask(&command, size, &session.interrupt) {
+        Ok(answer) => Ok(wire::sha256(&answer).as_deref() == Some(hash)),
+        // The first no says more.
+        Err(Stop::Failed(_)) => Ok(false),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Sends what is missing; false where the server has spoken before that.
+fn send(
+    session: &Session<'_>,
+    channel: &mut Channel,
+    source: &Source<'_>,
+    report: &mut Report,
+) -> Result<bool, Stop> {
+    let mut buffer = vec![0; TRANSFER_BYTES];
+    while report.bytes < source.size {
+        let left = usize::try_from(source.size - report.bytes).unwrap_or(usize::MAX);
+        let room = left.min(buffer.len());
+        let count = source.read(&mut buffer[..room], report.bytes)?;
+        let mut bytes = &buffer[..count];
+        while !bytes.is_empty() {
+            match channel.send_some(bytes, &session.interrupt)? {
+                Sent::Taken(count) => bytes = &bytes[count..],
+                Sent::Spoken => return Ok(false),
+            }
+        }
+        report.bytes += count as u64;
+        session.progress.set(report.bytes);
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_their_names_unless_one_is_given() {
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let names = |given: &[&str], name: Option<&str>| {
+            let jobs = jobs(&paths(given), name.map(str::as_bytes));
+            jobs.map(|jobs| jobs.into_iter().map(|job| job.name).collect::<Vec<_>>())
+        };
+        let expected = vec![b"x".to_vec(), b"y z".to_vec()];
+        assert_eq!(names(&["a/x", "y z"], None), Ok(expected));
+        assert_eq!(names(&["a/x"], Some("f/n")), Ok(vec![b"f/n".to_vec()]));
+        for (given, name, part) in [
+            (&["a", "b"][..], Some("n"), "--as is for one file"),
+            (&["a/x", "b/x"], None, "'b/x': 'a/x' has the same name"),
+            (&["/"], None, "it has no name"),
+            (&["x"], Some("a\nb"), "control characters"),
+        ] {
+            let problem = names(given, name).unwrap_err().to_string();
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, b"abcdef").unwrap();
+        let source = Source::open(&path).unwrap();
+        let mut buffer = [0; 4];
+        assert_eq!(source.read(&mut buffer, 1), Ok(4));
+        std::fs::write(&path, b"abcdefg").unwrap();
+        assert!(source.read(&mut buffer, 1).is_err());
+        assert!(Source::open(folder.path()).is_err());
+    }
+}

@@ -1,0 +1,366 @@
+//! `get` and `put` over datagrams: TFTP, whose two ends are machines of `wire::tftp`.
+//!
+//! That wire has neither versions nor hashes. Whoever goes on compares sizes and the last bytes of
+//! what is there (`get`), or finds its own note of an upload that was not finished (`put`).
+
+mod exchange;
+
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::exchange::{Exchange, Outcome, Work, lost};
+use super::partial::{Origin, Partial};
+use super::progress::Progress;
+use super::put::Source;
+use super::report::Report;
+use super::{Failure, Job, Session, Stop, hex, local};
+use crate::config::endpoint::Endpoint;
+use crate::config::limits::{
+    TRANSFER_CHECK_BYTES, TRANSFER_NOTE_BYTES_MAX, TRANSFER_STARTS_MAX, TRANSFER_WINDOW_BLOCKS,
+};
+use crate::wire::Readable;
+use crate::wire::tftp::{
+    Code, Effect, Effects, End, Mode, Options, Receiver, Refusal, Request, Sender, Terms,
+};
+
+/// Fetches one file.
+pub fn get(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
+    let mut partial = Some(Partial::open(&job.path)?);
+    let mut goes_on = partial.as_ref().is_some_and(|partial| {
+        partial.len() > 0 && matches!(partial.origin(), Some(Origin::Size(_)))
+    });
+    for _ in 0..TRANSFER_STARTS_MAX {
+        match fetch(session, job, goes_on, &mut partial, report)? {
+            Outcome::Whole => {
+                if session.files.is_json {
+                    report.sha256 = Some(sha256_of(session, &job.path)?);
+                }
+                return Ok(());
+            }
+            Outcome::Stale(why) => session.progress.note(&format!("{why}; starting over")),
+        }
+        goes_on = false;
+    }
+    Err(lost(session.files.endpoint, "the file changes all the time").into())
+}
+
+fn fetch(
+    session: &mut Session<'_>,
+    job: &Job,
+    goes_on: bool,
+    partial: &mut Option<Partial>,
+    report: &mut Report,
+) -> Result<Outcome, Stop> {
+    let len = partial.as_ref().map_or(0, Partial::len);
+    let offset = goes_on.then(|| len - len.min(TRANSFER_CHECK_BYTES));
+    let request = Request {
+        name: &job.name,
+        mode: Mode::Octet,
+        options: Options {
+            size: Some(0),
+            offset,
+            ..asked(session)
+        },
+    };
+    let mut progress = std::mem::replace(&mut session.progress, Progress::hidden());
+    let result = reachable(session).and_then(|()| {
+        let mut exchange = Exchange::new(session)?;
+        let mut effects = Effects::default();
+        let mut machine = Receiver::get(&request, u64::MAX, exchange.now(), &mut effects);
+        let mut fetch = Fetch {
+            endpoint: session.files.endpoint,
+            partial,
+            offset,
+            report,
+            progress: &mut progress,
+        };
+        let result = exchange.run(&mut machine, effects, &mut fetch);
+        Ok((result, exchange.has_answer()))
+    });
+    session.progress = progress;
+    answered(session, result)
+}
+
+struct Fetch<'a> {
+    endpoint: &'a Endpoint,
+    /// `None` once it is published.
+    partial: &'a mut Option<Partial>,
+    /// Where we want to go on, if not at the beginning.
+    offset: Option<u64>,
+    report: &'a mut Report,
+    progress: &'a mut Progress,
+}
+
+impl Fetch<'_> {
+    fn agreed(&mut self, terms: &Terms) -> Result<Option<Outcome>, Stop> {
+        let Some(partial) = &mut self.partial else {
+            return Ok(None);
+        };
+        let goes_on = self.offset.is_some_and(|offset| offset == terms.offset);
+        if self.offset.is_some() && !goes_on {
+            self.progress.note("the server can't resume; starting over");
+        }
+        // Some say 0 where they do not know.
+        let size = terms.size.filter(|size| *size > 0);
+        match partial.origin() {
+            Some(Origin::Size(known)) if goes_on && size.is_some_and(|size| size != *known) => {
+                return Ok(Some(Outcome::Stale("the server's file has changed")));
+            }
+            _ if goes_on => {}
+            _ => {
+                partial.cut(0)?;
+                partial.set_origin(size.map(Origin::Size))?;
+            }
+        }
+        let len = partial.len();
+        (self.report.resumed_from, self.report.bytes) = (len, len);
+        self.progress.begin(len, size);
+        Ok(None)
+    }
+
+    /// What is there already is compared, the rest is put behind it.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<Option<Outcome>, Stop> {
+        let Some(partial) = &mut self.partial else {
+            return Ok(None);
+        };
+        let there = usize::try_from(partial.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (again, new) = bytes.split_at(there.min(bytes.len()));
+        if !partial.holds(again, offset)? {
+            let why = "what is here is no part of the server's file";
+            return Ok(Some(Outcome::Stale(why)));
+        }
+        partial.append(new)?;
+        self.report.bytes = partial.len();
+        self.progress.set(partial.len());
+        Ok(None)
+    }
+
+    fn publish(&mut self, size: u64) -> Result<Option<Outcome>, Stop> {
+        match self.partial.take() {
+            Some(partial) if partial.len() != size => {
+                *self.partial = Some(partial);
+                Ok(Some(Outcome::Stale("the server's file has changed")))
+            }
+            Some(partial) => {
+                partial.publish()?;
+                Ok(Some(Outcome::Whole))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+impl Work<Receiver> for Fetch<'_> {
+    fn take(
+        &mut self,
+        effect: Effect,
+        machine: &mut Receiver,
+        now: Duration,
+        effects: &mut Effects,
+    ) -> Result<Option<Outcome>, Stop> {
+        match effect {
+            Effect::Proved | Effect::Read { .. } => Ok(None),
+            Effect::Agreed(terms) => self.agreed(&terms),
+            Effect::Write { offset, bytes } => {
+                let outcome = self.write(offset, &bytes)?;
+                machine.written(bytes.len() as u64, now, effects);
+                Ok(outcome)
+            }
+            Effect::Publish { size } => {
+                let outcome = self.publish(size)?;
+                if outcome == Some(Outcome::Whole) {
+                    machine.published(now, effects);
+                }
+                Ok(outcome)
+            }
+            // If it is not because of the offset, the same comes again without one.
+            Effect::Ended(End::Refused { .. }) if self.offset.is_some_and(|offset| offset > 0) => {
+                Ok(Some(Outcome::Stale("the server's file has changed")))
+            }
+            Effect::Ended(end) => ended(self.endpoint, end).map(Some),
+        }
+    }
+}
+
+/// Sends one file.
+pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
+    let source = Source::open(&job.path)?;
+    let note = Note::new(session, job, &source);
+    let offset = note.is_there().then_some(source.size);
+    let request = Request {
+        name: &job.name,
+        mode: Mode::Octet,
+        options: Options {
+            size: Some(source.size),
+            offset,
+            ..asked(session)
+        },
+    };
+    let mut progress = std::mem::replace(&mut session.progress, Progress::hidden());
+    let result = reachable(session).and_then(|()| {
+        let mut exchange = Exchange::new(session)?;
+        let mut effects = Effects::default();
+        let now = exchange.now();
+        let mut machine = Sender::put(&request, source.size, now, &mut effects);
+        let mut send = Send {
+            endpoint: session.files.endpoint,
+            source: &source,
+            note: &note,
+            buffer: Vec::new(),
+            report,
+            progress: &mut progress,
+        };
+        let result = exchange.run(&mut machine, effects, &mut send);
+        Ok((result, exchange.has_answer()))
+    });
+    session.progress = progress;
+    answered(session, result)?;
+    note.remove();
+    report.bytes = source.size;
+    if session.files.is_json {
+        report.sha256 = Some(sha256_of(session, &job.path)?);
+    }
+    Ok(())
+}
+
+struct Send<'a> {
+    endpoint: &'a Endpoint,
+    source: &'a Source<'a>,
+    note: &'a Note,
+    buffer: Vec<u8>,
+    report: &'a mut Report,
+    progress: &'a mut Progress,
+}
+
+impl Work<Sender> for Send<'_> {
+    fn take(
+        &mut self,
+        effect: Effect,
+        machine: &mut Sender,
+        now: Duration,
+        effects: &mut Effects,
+    ) -> Result<Option<Outcome>, Stop> {
+        match effect {
+            Effect::Proved | Effect::Write { .. } | Effect::Publish { .. } => Ok(None),
+            Effect::Agreed(terms) => {
+                self.note.write();
+                (self.report.resumed_from, self.report.bytes) = (terms.offset, terms.offset);
+                self.progress.begin(terms.offset, Some(self.source.size));
+                Ok(None)
+            }
+            Effect::Read { offset, len } => {
+                // What the machine asks for is not acknowledged yet, but for a window it is.
+                self.report.bytes = offset;
+                self.progress.set(offset);
+                self.buffer.resize(len, 0);
+                let count = self.source.read(&mut self.buffer, offset)?;
+                machine.data(offset, &self.buffer[..count], now, effects);
+                Ok(None)
+            }
+            Effect::Ended(end) => ended(self.endpoint, end).map(Some),
+        }
+    }
+}
+
+/// That an upload of this very file to this place was begun, beside the file: `.NAME.sending`.
+///
+/// TFTP can't say of what the server has kept a part, so only who finds this goes on. Without it,
+/// as in a folder that can't be written, an upload begins anew.
+struct Note {
+    path: PathBuf,
+    text: String,
+}
+
+impl Note {
+    fn new(session: &Session<'_>, job: &Job, source: &Source<'_>) -> Self {
+        let own = job.path.file_name().unwrap_or_default();
+        let mut name = std::ffi::OsString::from(".");
+        name.push(own);
+        name.push(".sending");
+        let (endpoint, at) = (session.files.endpoint, Readable(&job.name));
+        Self {
+            path: job.path.with_file_name(name),
+            text: format!("{endpoint} {at} {}\n", source.version()),
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        let is_small = fs::symlink_metadata(&self.path)
+            .is_ok_and(|there| there.is_file() && there.len() <= TRANSFER_NOTE_BYTES_MAX);
+        is_small && fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes())
+    }
+
+    fn write(&self) {
+        if !self.is_there() {
+            // Never through a link.
+            let _ = fs::remove_file(&self.path);
+            let made = fs::File::create_new(&self.path);
+            let _ = made.and_then(|mut file| {
+                use std::io::Write as _;
+                file.write_all(self.text.as_bytes())
+            });
+        }
+    }
+
+    fn remove(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn asked(session: &Session<'_>) -> Options {
+    Options {
+        block_bytes: Some(session.files.block),
+        window: NonZeroU16::new(TRANSFER_WINDOW_BLOCKS),
+        ..Options::default()
+    }
+}
+
+/// How a machine's end reads.
+fn ended(endpoint: &Endpoint, end: End) -> Result<Outcome, Stop> {
+    let why = match end {
+        End::Whole => return Ok(Outcome::Whole),
+        End::Refused { code, message } if message.is_empty() => {
+            return Err(Failure::Refused(format!("error: {code}")).into());
+        }
+        End::Refused { message, .. } => {
+            let message = Readable(&message).to_string();
+            let words = message.strip_prefix("error: ").unwrap_or(&message);
+            return Err(Failure::Refused(format!("error: {words}")).into());
+        }
+        End::Failed(Refusal { code, message }) if code == Code::UNDEFINED => message,
+        End::Failed(Refusal { code, message }) => format!("{code}: {message}"),
+        End::Changed => "the server keeps more than this file has".to_owned(),
+        End::Silent => "the server is silent".to_owned(),
+    };
+    Err(lost(endpoint, &why).into())
+}
+
+/// Nobody is asked again in one call where nobody was there.
+fn reachable(session: &Session<'_>) -> Result<(), Stop> {
+    match &session.unreachable {
+        Some(failure) => Err(failure.clone().into()),
+        None => Ok(()),
+    }
+}
+
+/// Remembers where nobody has answered.
+fn answered(
+    session: &mut Session<'_>,
+    result: Result<(Result<Outcome, Stop>, bool), Stop>,
+) -> Result<Outcome, Stop> {
+    let (result, has_answer) = result?;
+    if let (Err(Stop::Failed(failure)), false) = (&result, has_answer) {
+        session.unreachable = Some(failure.clone());
+    }
+    result
+}
+
+fn sha256_of(session: &Session<'_>, path: &Path) -> Result<String, Stop> {
+    let hash = fs::File::open(path).and_then(|file| {
+        let size = file.metadata()?.len();
+        session.hash(&file, size)
+    });
+    Ok(hex(hash.map_err(|error| local(path, &error))?))
+}
