@@ -12,5 +12,6 @@ mod sum;
 mod support;
 mod talk;
 mod terminal;
+mod tftp;
 mod usage;
 mod write;
