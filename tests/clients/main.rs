@@ -3,6 +3,7 @@
 mod echo;
 mod filer;
 mod files;
+mod files_ends;
 mod guess;
 mod kiosk;
 mod locker;
@@ -13,5 +14,6 @@ mod support;
 mod talk;
 mod terminal;
 mod tftp;
+mod tftp_server;
 mod usage;
 mod write;

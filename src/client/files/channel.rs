@@ -104,6 +104,10 @@ impl Channel {
     /// Sends as much of `bytes` as the server takes, at least one, or finds that it speaks.
     pub fn send_some(&mut self, bytes: &[u8], interrupt: &Interrupt) -> Result<Sent, Stop> {
         let patience = Patience::new(self.server.timeout());
+        if self.used < self.heard.len() {
+            // It came right behind the line before.
+            return Ok(Sent::Spoken);
+        }
         loop {
             let ready = self.wait(PollFlags::IN | PollFlags::OUT, patience.left(), interrupt)?;
             if ready.intersects(PollFlags::IN) {
@@ -113,7 +117,7 @@ impl Channel {
                 Ok(count) => return Ok(Sent::Taken(count)),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // What the server said before it went is still to be read.
-                Err(Errno::PIPE) => return Ok(Sent::Spoken),
+                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Sent::Spoken),
                 Err(errno) => return Err(self.lost(words(&errno.into()))),
             }
         }

@@ -49,11 +49,11 @@ pub fn jobs(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Job>, Failur
 
 /// What a file is called here: the last part of its name.
 fn last_part(name: &[u8]) -> Result<&[u8], Failure> {
-    let parts = name.split(|byte| *byte == b'/');
+    let mut parts = name.split(|byte| *byte == b'/');
     if parts.clone().any(|part| part == b"..") {
         return Err(unusable(name, "no part of a name is '..'"));
     }
-    match parts.last().unwrap_or_default() {
+    match parts.next_back().unwrap_or_default() {
         [] => Err(unusable(name, "that is a folder; give the name of a file")),
         [b'.', ..] => Err(unusable(name, "a name that begins with '.' is not fetched")),
         last => Ok(last),

@@ -75,6 +75,7 @@ fn fetch(
             offset,
             report,
             progress: &mut progress,
+            is_stale: false,
         };
         let result = exchange.run(&mut machine, effects, &mut fetch);
         Ok((result, exchange.has_answer()))
@@ -91,6 +92,8 @@ struct Fetch<'a> {
     offset: Option<u64>,
     report: &'a mut Report,
     progress: &'a mut Progress,
+    /// What came does not belong to what is here, so nothing more of it is taken.
+    is_stale: bool,
 }
 
 impl Fetch<'_> {
@@ -160,7 +163,8 @@ impl Work<Receiver> for Fetch<'_> {
         now: Duration,
         effects: &mut Effects,
     ) -> Result<Option<Outcome>, Stop> {
-        match effect {
+        let outcome = match effect {
+            _ if self.is_stale => Ok(None),
             Effect::Proved | Effect::Read { .. } => Ok(None),
             Effect::Agreed(terms) => self.agreed(&terms),
             Effect::Write { offset, bytes } => {
@@ -180,7 +184,9 @@ impl Work<Receiver> for Fetch<'_> {
                 Ok(Some(Outcome::Stale("the server's file has changed")))
             }
             Effect::Ended(end) => ended(self.endpoint, end).map(Some),
-        }
+        };
+        self.is_stale |= matches!(outcome, Ok(Some(Outcome::Stale(_))));
+        outcome
     }
 }
 
