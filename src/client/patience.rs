@@ -40,3 +40,19 @@ impl Patience {
         bounded.then(|| self.timeout.saturating_sub(self.since.elapsed()))
     }
 }
+
+/// A moment, and how long ago it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Since(Instant);
+
+impl Since {
+    /// This moment.
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago it is.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

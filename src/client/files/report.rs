@@ -1,16 +1,16 @@
 //! What became of each file: lines of JSON, lines on standard error, and how it all ends.
 
 use std::io::{self, Write as _};
-use std::time::Instant;
 
 use super::{Failure, Stop, output};
+use crate::client::patience::Since;
 use crate::wire::Readable;
 
 /// What is known of one file so far; kept up to date while it is transferred.
 #[derive(Debug)]
 pub struct Report {
     name: String,
-    since: Instant,
+    since: Since,
     /// Bytes of the file that are at their place, those of earlier calls included.
     pub bytes: u64,
     /// Where this call began.
@@ -24,7 +24,7 @@ impl Report {
     pub fn begin(name: &[u8]) -> Self {
         Self {
             name: String::from_utf8_lossy(name).into_owned(),
-            since: Instant::now(),
+            since: Since::now(),
             bytes: 0,
             resumed_from: 0,
             sha256: None,

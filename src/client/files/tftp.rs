@@ -226,7 +226,8 @@ pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<
     note.remove();
     report.bytes = source.size;
     if session.files.is_json {
-        report.sha256 = Some(sha256_of(session, &job.path)?);
+        let hash = session.hash(&source.file, source.size);
+        report.sha256 = Some(hex(hash.map_err(|error| local(&job.path, &error))?));
     }
     Ok(())
 }

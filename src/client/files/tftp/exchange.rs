@@ -5,7 +5,7 @@
 //! closed, which ends a transfer that a repeated request has begun twice.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::super::{Session, Stop};
 use crate::client::Failure;
 use crate::client::dial::{no_answer, resolved};
-use crate::client::patience::Patience;
+use crate::client::patience::{Patience, Since};
 use crate::config::endpoint::Endpoint;
 use crate::config::limits::DATAGRAM_BYTES_MAX;
 use crate::exit::words;
@@ -85,7 +85,7 @@ pub struct Exchange<'a, 'b> {
     untried: Vec<SocketAddr>,
     is_connected: bool,
     request: Vec<u8>,
-    since: Instant,
+    since: Since,
     patience: Patience,
 }
 
@@ -112,7 +112,7 @@ impl<'a, 'b> Exchange<'a, 'b> {
             untried,
             is_connected: false,
             request: Vec::new(),
-            since: Instant::now(),
+            since: Since::now(),
             patience: Patience::new(timeout),
         })
     }
