@@ -186,3 +186,61 @@ fn a_server_that_is_none_of_files_or_says_goodbye_is_a_lost_connection() {
             .contains("error: y: tcp://127.0.0.1:1: connection refused\n")
     );
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_not_sent_to_its_end() {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("x");
+    // More than both ends' buffers hold.
+    let size = 20_000_000;
+    fs::write(&file, content(size, 1)).unwrap();
+    let changed = file.clone();
+    let server = Server::start(move |mut stream| {
+        answer(&mut stream, b"\n", b"ok 0\n");
+        let bytes = fs::OpenOptions::new().append(true).open(changed).unwrap();
+        std::io::copy(&mut &b"more"[..], &mut &bytes).unwrap();
+        let mut rest = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut rest);
+        rest.len()
+    });
+    let put = run(&["put", &server.endpoint, text(&file)]);
+    let why = "has changed while it was sent; it is not there as a whole";
+    let expected = format!("error: {}: {why}\n", file.display());
+    assert_eq!(ended(&put), (Some(1), "", &*expected));
+    assert!(server.result() < size);
+}
+
+#[test]
+fn a_part_that_came_over_datagrams_goes_on_over_a_stream() {
+    let bytes = content(100_000, 1);
+    let filer = Filer::start(&[("x", &bytes)]);
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join(".x.partial"), &bytes[..60_000]).unwrap();
+    fs::write(here.path().join(".x.partial.version"), "size 100000\n").unwrap();
+    let got = run(&["get", &filer.unix, "x", "-o", text(here.path())]);
+    assert_eq!(ended(&got), DONE);
+    assert_eq!(filer.commands(), ["hash x 60000", "get x 60000", "hash x"]);
+    assert_eq!(fs::read(here.path().join("x")).unwrap(), bytes);
+}
+
+#[test]
+fn a_second_call_for_one_file_is_told_about_the_first() {
+    let bytes = content(300_000, 1);
+    let filer = Filer::start(&[("x", &bytes)]);
+    let here = tempfile::tempdir().unwrap();
+    filer.state().stall = Some(200_000);
+    let arguments = ["get", &filer.endpoint, "x", "-o", text(here.path())];
+    let first = Client::start(&arguments);
+    wait_for_part(here.path(), 200_000);
+    let second = run(&arguments);
+    assert_eq!(second.code, Some(1));
+    assert!(
+        second
+            .stderr
+            .ends_with("x: another process is fetching it\n")
+    );
+    drop(first);
+    filer.state().stall = None;
+    // Once the first is gone.
+    assert_eq!(ended(&run(&arguments)), DONE);
+}

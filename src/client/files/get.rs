@@ -9,19 +9,19 @@ use sha2::{Digest as _, Sha256};
 use super::channel::Channel;
 use super::partial::{Origin, Partial};
 use super::report::Report;
-use super::{Failure, Job, Session, Stop, hex, local, unusable};
+use super::{Failure, Run, Stop, Transfer, hex, local, unusable};
 use crate::config::limits::TRANSFER_STARTS_MAX;
 use crate::wire::files::{self as wire, Coming};
 
 /// Where each file is put: never outside of the folder that was chosen.
-pub fn jobs(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Job>, Failure> {
+pub fn transfers(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Transfer>, Failure> {
     let folder = match output {
         None => Some(Path::new("")),
         Some(path) => {
             (path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/")).then_some(path)
         }
     };
-    let mut jobs: Vec<Job> = Vec::new();
+    let mut transfers: Vec<Transfer> = Vec::new();
     for name in names {
         wire::written(name).map_err(|why| unusable(name, why))?;
         let last = last_part(name)?;
@@ -34,7 +34,7 @@ pub fn jobs(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Job>, Failur
                 return Err(Failure::Usage(problem));
             }
         };
-        if let Some(other) = jobs.iter().find(|job| job.path == path) {
+        if let Some(other) = transfers.iter().find(|transfer| transfer.path == path) {
             let other = String::from_utf8_lossy(&other.name).into_owned();
             return Err(unusable(
                 name,
@@ -42,9 +42,9 @@ pub fn jobs(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Job>, Failur
             ));
         }
         let name = name.clone();
-        jobs.push(Job { name, path });
+        transfers.push(Transfer { name, path });
     }
-    Ok(jobs)
+    Ok(transfers)
 }
 
 /// What a file is called here: the last part of its name.
@@ -61,22 +61,22 @@ fn last_part(name: &[u8]) -> Result<&[u8], Failure> {
 }
 
 /// Fetches one file.
-pub fn get(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
-    let mut partial = Partial::open(&job.path)?;
+pub fn get(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
+    let mut partial = Partial::open(&transfer.path)?;
     // Before anybody waits for us: a large part takes its time.
-    let mut hash = session
+    let mut hash = run
         .hash(partial.file(), partial.len())
-        .map_err(|error| local(&job.path, &error))?;
-    let mut channel = session.channel()?;
+        .map_err(|error| local(&transfer.path, &error))?;
+    let mut channel = run.channel()?;
     let mut fetch = Fetch {
-        session,
+        run,
         channel: &mut channel,
-        name: &job.name,
+        name: &transfer.name,
     };
     let result = fetch.whole(&mut partial, &mut hash, report);
     // After a no the server goes on, but in the middle of a file it does not know that we left.
     if matches!(result, Ok(()) | Err(Stop::Failed(Failure::Refused(_)))) {
-        session.keep(channel);
+        run.keep(channel);
     }
     result?;
     partial.publish()?;
@@ -85,7 +85,7 @@ pub fn get(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<
 }
 
 struct Fetch<'a, 'b> {
-    session: &'a mut Session<'b>,
+    run: &'a mut Run<'b>,
     channel: &'a mut Channel,
     name: &'a [u8],
 }
@@ -111,7 +111,7 @@ impl Fetch<'_, '_> {
                 Attempt::Whole => return Ok(()),
                 Attempt::Stale(why) => why,
             };
-            self.session.progress.note(&format!("{why}; starting over"));
+            self.run.progress.say(&format!("{why}; starting over"));
             goes_on = false;
         }
         Err(self
@@ -170,17 +170,15 @@ impl Fetch<'_, '_> {
     ) -> Result<(), Stop> {
         partial.set_origin(Some(Origin::Version(coming.version.clone())))?;
         (report.resumed_from, report.bytes) = (partial.len(), partial.len());
-        self.session
-            .progress
-            .begin(partial.len(), Some(coming.total));
+        self.run.progress.begin(partial.len(), Some(coming.total));
         let mut left = coming.bytes;
         while left > 0 {
-            let bytes = self.channel.bytes(left, &self.session.interrupt)?;
+            let bytes = self.channel.bytes(left, &self.run.interrupt)?;
             partial.append(bytes)?;
             hash.update(bytes);
             left -= bytes.len() as u64;
             report.bytes = partial.len();
-            self.session.progress.set(partial.len());
+            self.run.progress.set(partial.len());
         }
         Ok(())
     }
@@ -207,7 +205,7 @@ impl Fetch<'_, '_> {
         work: u64,
     ) -> Result<Vec<u8>, Stop> {
         let command = command.map_err(|why| unusable(self.name, why))?;
-        self.channel.ask(&command, work, &self.session.interrupt)
+        self.channel.ask(&command, work, &self.run.interrupt)
     }
 }
 
@@ -219,8 +217,11 @@ mod tests {
 
     fn paths(names: &[&str], output: Option<&Path>) -> Result<Vec<PathBuf>, String> {
         let names: Vec<_> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let jobs = jobs(&names, output).map_err(|failure| failure.to_string())?;
-        Ok(jobs.into_iter().map(|job| job.path).collect())
+        let transfers = transfers(&names, output).map_err(|failure| failure.to_string())?;
+        Ok(transfers
+            .into_iter()
+            .map(|transfer| transfer.path)
+            .collect())
     }
 
     #[test]

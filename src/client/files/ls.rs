@@ -1,24 +1,24 @@
 //! `ls`: what is in a folder of the server.
 
 use super::report::print_json;
-use super::{Failure, Session, Stop, output, unusable};
+use super::{Failure, Run, Stop, output, unusable};
 use crate::wire::files::{self as wire, Entry, Said};
 
 /// Prints a line for each file and folder, as it comes.
-pub fn ls(session: &mut Session<'_>, folder: Option<&[u8]>) -> Result<(), Stop> {
+pub fn ls(run: &mut Run<'_>, folder: Option<&[u8]>) -> Result<(), Stop> {
     let command = wire::list(folder);
     let command = command.map_err(|why| unusable(folder.unwrap_or_default(), why))?;
-    let mut channel = session.channel()?;
-    channel.send(&command, &session.interrupt)?;
+    let mut channel = run.channel()?;
+    channel.send(&command, &run.interrupt)?;
     loop {
-        let line = channel.line(0, &session.interrupt)?;
+        let line = channel.line(0, &run.interrupt)?;
         if wire::said(&line) == Said::Ok(b"") {
             return Ok(());
         }
         let Some(entry) = Entry::parse(&line) else {
             return Err(channel.refused(&line));
         };
-        if !print(&entry, session.files.is_json)? {
+        if !print(&entry, run.files.is_json)? {
             return Ok(());
         }
     }

@@ -61,7 +61,7 @@ impl From<Failure> for Stop {
 
 /// One file of a call.
 #[derive(Debug)]
-struct Job {
+struct Transfer {
     /// Its name at the server.
     name: Vec<u8>,
     /// Where it is here.
@@ -78,8 +78,8 @@ impl Files<'_> {
             let problem = "TFTP has no lists; give a tcp:// or unix: endpoint";
             return Err(Failure::Usage(format!("{}: {problem}", self.endpoint)));
         }
-        let mut session = Session::new(self)?;
-        match ls::ls(&mut session, folder) {
+        let mut run = Run::new(self)?;
+        match ls::ls(&mut run, folder) {
             Ok(()) => Ok(()),
             Err(Stop::Failed(failure)) => Err(failure),
             Err(Stop::Interrupted) => {
@@ -96,12 +96,16 @@ impl Files<'_> {
     /// # Errors
     /// Of one file what went wrong with it; of several how many were not fetched, when all were tried.
     pub fn get(&self, names: &[Vec<u8>], output: Option<&Path>) -> Result<(), Failure> {
-        let jobs = get::jobs(names, output)?;
+        let transfers = get::transfers(names, output)?;
         let is_datagram = matches!(self.endpoint, Endpoint::Udp(_));
-        self.each(jobs, "fetched", |session, job, report| match is_datagram {
-            true => tftp::get(session, job, report),
-            false => get::get(session, job, report),
-        })
+        self.each(
+            transfers,
+            "fetched",
+            |run, transfer, report| match is_datagram {
+                true => tftp::get(run, transfer, report),
+                false => get::get(run, transfer, report),
+            },
+        )
     }
 
     /// Sends files, under their own names or one under `name`.
@@ -111,32 +115,36 @@ impl Files<'_> {
     /// # Errors
     /// As of [`Files::get`].
     pub fn put(&self, paths: &[PathBuf], name: Option<&[u8]>) -> Result<(), Failure> {
-        let jobs = put::jobs(paths, name)?;
+        let transfers = put::transfers(paths, name)?;
         let is_datagram = matches!(self.endpoint, Endpoint::Udp(_));
-        self.each(jobs, "sent", |session, job, report| match is_datagram {
-            true => tftp::put(session, job, report),
-            false => put::put(session, job, report),
-        })
+        self.each(
+            transfers,
+            "sent",
+            |run, transfer, report| match is_datagram {
+                true => tftp::put(run, transfer, report),
+                false => put::put(run, transfer, report),
+            },
+        )
     }
 
     /// Does one file after the other, whatever becomes of those before, until Ctrl-C.
     fn each(
         &self,
-        jobs: Vec<Job>,
+        transfers: Vec<Transfer>,
         done: &str,
-        work: impl Fn(&mut Session<'_>, &Job, &mut Report) -> Result<(), Stop>,
+        work: impl Fn(&mut Run<'_>, &Transfer, &mut Report) -> Result<(), Stop>,
     ) -> Result<(), Failure> {
-        let mut session = Session::new(self)?;
-        let mut reports = Reports::new(jobs.len(), done, self.is_json);
-        for job in &jobs {
-            let mut report = Report::begin(&job.name);
-            session.progress = Progress::new(&job.name);
-            let result = work(&mut session, job, &mut report);
-            session.progress.end(result.is_ok());
+        let mut run = Run::new(self)?;
+        let mut reports = Reports::new(transfers.len(), done, self.is_json);
+        for transfer in &transfers {
+            let mut report = Report::begin(&transfer.name);
+            run.progress = Progress::new(&transfer.name);
+            let result = work(&mut run, transfer, &mut report);
+            run.progress.end(result.is_ok());
             let is_interrupted = matches!(result, Err(Stop::Interrupted));
             reports.add(&report, result)?;
             if is_interrupted {
-                session.progress.interrupted(report.bytes);
+                run.progress.interrupted(report.bytes);
                 Interrupt::end_process();
             }
         }
@@ -146,7 +154,7 @@ impl Files<'_> {
 
 /// What the files of one call share.
 #[derive(Debug)]
-struct Session<'a> {
+struct Run<'a> {
     files: &'a Files<'a>,
     interrupt: Interrupt,
     channel: Option<Channel>,
@@ -155,7 +163,7 @@ struct Session<'a> {
     progress: Progress,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Run<'a> {
     fn new(files: &'a Files<'a>) -> Result<Self, Failure> {
         let interrupt = Interrupt::install()
             .map_err(|error| Failure::Lost(format!("SIGINT: {}", words(&error))))?;
@@ -169,7 +177,7 @@ impl<'a> Session<'a> {
     }
 
     /// The connection that is left of the file before, or a new one. Whoever takes it gives it back
-    /// by [`Session::keep`] once it owes nothing; else it ends.
+    /// by [`Run::keep`] once it owes nothing; else it ends.
     fn channel(&mut self) -> Result<Channel, Stop> {
         if let Some(channel) = self.channel.take().filter(Channel::is_quiet) {
             return Ok(channel);

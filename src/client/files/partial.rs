@@ -1,4 +1,4 @@
-//! The part of a file that is kept beside its place until it is whole: `.NAME.partial`, and a note
+//! The part of a file that is kept beside its place until it is whole: `.NAME.partial`, and a label
 //! `.NAME.partial.version` of what it is a part of.
 //!
 //! One process at a time has it. The file under its own name is replaced only as a whole, by a
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest as _, Sha256};
 
 use super::{Failure, hex, local, problem};
-use crate::config::limits::TRANSFER_NOTE_BYTES_MAX;
+use crate::config::limits::TRANSFER_LABEL_BYTES_MAX;
 
 /// Bytes that a file's name may have (NAME_MAX of Linux).
 const NAME_BYTES_MAX: usize = 255;
@@ -50,7 +50,7 @@ impl Origin {
 pub struct Partial {
     target: PathBuf,
     path: PathBuf,
-    note: PathBuf,
+    label: PathBuf,
     file: File,
     len: u64,
     origin: Option<Origin>,
@@ -64,8 +64,8 @@ impl Partial {
     pub fn open(target: &Path) -> Result<Self, Failure> {
         let target = followed(target)?;
         let path = beside(&target);
-        let mut note = path.clone().into_os_string();
-        note.push(".version");
+        let mut label = path.clone().into_os_string();
+        label.push(".version");
         let file = new_file(&path).map_err(|error| local(&path, &error))?;
         let failed = |error: &io::Error| local(&path, error);
         let metadata = file.metadata().map_err(|error| failed(&error))?;
@@ -79,14 +79,14 @@ impl Partial {
         if !is_locked || !is_there {
             return Err(problem(&target, "another process is fetching it"));
         }
-        let note = PathBuf::from(note);
+        let label = PathBuf::from(label);
         // Taken again behind the lock.
         let len = file.metadata().map_err(|error| failed(&error))?.len();
-        let origin = read_note(&note).filter(|_| len > 0);
+        let origin = read_label(&label).filter(|_| len > 0);
         Ok(Self {
             target,
             path,
-            note,
+            label,
             file,
             len,
             origin,
@@ -98,7 +98,7 @@ impl Partial {
         self.len
     }
 
-    /// What its note says.
+    /// What its label says.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
@@ -119,22 +119,22 @@ impl Partial {
         Ok(())
     }
 
-    /// Notes what it is a part of from now on.
+    /// Says what it is a part of from now on.
     pub fn set_origin(&mut self, origin: Option<Origin>) -> Result<(), Failure> {
         if self.origin == origin {
             return Ok(());
         }
         let written = match &origin {
-            None => fs::remove_file(&self.note).or_else(|error| match error.kind() {
+            None => fs::remove_file(&self.label).or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             }),
-            Some(origin) => new_file(&self.note).and_then(|mut file| {
+            Some(origin) => new_file(&self.label).and_then(|mut file| {
                 file.set_len(0)?;
                 file.write_all(origin.line().as_bytes())
             }),
         };
-        written.map_err(|error| local(&self.note, &error))?;
+        written.map_err(|error| local(&self.label, &error))?;
         self.origin = origin;
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Partial {
             .sync_all()
             .and_then(|()| fs::rename(&self.path, &self.target));
         published.map_err(|error| local(&self.target, &error))?;
-        // Nothing is left to remove but the note.
+        // Nothing is left to remove but the label.
         self.len = 0;
         let folder = match self.target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -181,7 +181,7 @@ impl Drop for Partial {
         if self.len == 0 {
             // After a rename the first finds nothing.
             let _ = fs::remove_file(&self.path);
-            let _ = fs::remove_file(&self.note);
+            let _ = fs::remove_file(&self.label);
         }
     }
 }
@@ -228,7 +228,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 }
 
 /// What can't be read says nothing.
-fn read_note(path: &Path) -> Option<Origin> {
+fn read_label(path: &Path) -> Option<Origin> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -236,7 +236,7 @@ fn read_note(path: &Path) -> Option<Origin> {
         .open(path)
         .ok()?;
     let mut text = String::new();
-    file.take(TRANSFER_NOTE_BYTES_MAX)
+    file.take(TRANSFER_LABEL_BYTES_MAX)
         .read_to_string(&mut text)
         .ok()?;
     Origin::parse(&text)
@@ -261,8 +261,8 @@ mod tests {
                 .ends_with("x: another process is fetching it")
         );
         drop(partial);
-        let note = folder.path().join(".x.partial.version");
-        assert_eq!(fs::read(&note).unwrap(), b"version 3-a-b\n");
+        let label = folder.path().join(".x.partial.version");
+        assert_eq!(fs::read(&label).unwrap(), b"version 3-a-b\n");
         let mut partial = Partial::open(&target).unwrap();
         assert_eq!((partial.len(), partial.origin()), (3, origin.as_ref()));
         partial.cut(2).unwrap();

@@ -61,7 +61,7 @@ impl Progress {
     }
 
     /// Something that only a person wants to know.
-    pub fn note(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         if self.is_shown {
             self.bar
                 .suspend(|| super::report::say(format_args!("{}: {text}", self.name)));

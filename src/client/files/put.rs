@@ -9,17 +9,17 @@ use rustix::fs::OFlags;
 
 use super::channel::{Channel, Sent};
 use super::report::Report;
-use super::{Failure, Job, Session, Stop, hex, local, problem, unusable};
+use super::{Failure, Run, Stop, Transfer, hex, local, problem, unusable};
 use crate::config::limits::TRANSFER_BYTES;
 use crate::wire::files::{self as wire, Said};
 
 /// What each file is called at the server: its own name, or the one that was given.
-pub fn jobs(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Job>, Failure> {
+pub fn transfers(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Transfer>, Failure> {
     if name.is_some() && paths.len() > 1 {
         let problem = "--as is for one file; several keep their own names";
         return Err(Failure::Usage(problem.to_owned()));
     }
-    let mut jobs: Vec<Job> = Vec::new();
+    let mut transfers: Vec<Transfer> = Vec::new();
     for path in paths {
         let own = path.file_name().map(OsStrExt::as_bytes);
         let shown = path.as_os_str().as_bytes();
@@ -27,16 +27,16 @@ pub fn jobs(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Job>, Failure>
             return Err(unusable(shown, "it has no name; give one by --as"));
         };
         wire::written(name).map_err(|why| unusable(name, why))?;
-        if let Some(other) = jobs.iter().find(|job| job.name == name) {
+        if let Some(other) = transfers.iter().find(|transfer| transfer.name == name) {
             let other = other.path.display();
             return Err(unusable(shown, format_args!("'{other}' has the same name")));
         }
-        jobs.push(Job {
+        transfers.push(Transfer {
             name: name.to_vec(),
             path: path.clone(),
         });
     }
-    Ok(jobs)
+    Ok(transfers)
 }
 
 /// A file of ours that is sent, and what it was when that began.
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Which state of which file it is, as a word for a note.
+    /// Which state of which file it is, as a word for a label.
     pub fn version(&self) -> String {
         self.stamp.map(|number| number.to_string()).join("-")
     }
@@ -114,43 +114,43 @@ fn stamp(metadata: &Metadata) -> [i128; 4] {
 }
 
 /// Sends one file.
-pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
-    let source = Source::open(&job.path)?;
-    let hash = session
+pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
+    let source = Source::open(&transfer.path)?;
+    let hash = run
         .hash(&source.file, source.size)
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => source.changed(),
-            _ => local(&job.path, &error),
+            _ => local(&transfer.path, &error),
         })?;
     let hash = hex(hash);
     report.sha256 = Some(hash.clone());
     // As much as the server has; and if that was of another file, which it says in the end, nothing.
-    match attempt(session, job, &source, &hash, source.size, report) {
+    match attempt(run, transfer, &source, &hash, source.size, report) {
         Err(Stop::Failed(Failure::Refused(_))) if report.resumed_from > 0 => {
             let why = "what the server had was no part of this file; starting over";
-            session.progress.note(why);
-            attempt(session, job, &source, &hash, 0, report)
+            run.progress.say(why);
+            attempt(run, transfer, &source, &hash, 0, report)
         }
         result => result,
     }
 }
 
 fn attempt(
-    session: &mut Session<'_>,
-    job: &Job,
+    run: &mut Run<'_>,
+    transfer: &Transfer,
     source: &Source<'_>,
     hash: &str,
     offset: u64,
     report: &mut Report,
 ) -> Result<(), Stop> {
     (report.bytes, report.resumed_from) = (0, 0);
-    let command = wire::put(&job.name, source.size, offset, hash);
-    let command = command.map_err(|why| unusable(&job.name, why))?;
-    let mut channel = session.channel()?;
-    let answer = match channel.ask(&command, 0, &session.interrupt) {
+    let command = wire::put(&transfer.name, source.size, offset, hash);
+    let command = command.map_err(|why| unusable(&transfer.name, why))?;
+    let mut channel = run.channel()?;
+    let answer = match channel.ask(&command, 0, &run.interrupt) {
         Err(Stop::Failed(Failure::Refused(line))) => {
-            let is_there = is_there(session, &mut channel, &job.name, source.size, hash);
-            session.keep(channel);
+            let is_there = is_there(run, &mut channel, &transfer.name, source.size, hash);
+            run.keep(channel);
             if is_there? {
                 (report.bytes, report.resumed_from) = (source.size, source.size);
                 return Ok(());
@@ -163,9 +163,9 @@ fn attempt(
         return Err(channel.lost("its answer to put makes no sense"));
     };
     (report.bytes, report.resumed_from) = (kept, kept);
-    session.progress.begin(kept, Some(source.size));
-    let is_all_sent = send(session, &mut channel, source, report)?;
-    let line = channel.line(source.size, &session.interrupt);
+    run.progress.begin(kept, Some(source.size));
+    let is_all_sent = send(run, &mut channel, source, report)?;
+    let line = channel.line(source.size, &run.interrupt);
     let line = line.map_err(|stop| match stop {
         Stop::Failed(Failure::Lost(why)) if is_all_sent => {
             let advice = "whether the file is safe there is unknown; the same call finds out";
@@ -179,25 +179,25 @@ fn attempt(
         _ => {
             let refused = channel.refused(&line);
             if is_all_sent {
-                session.keep(channel);
+                run.keep(channel);
             }
             return Err(refused);
         }
     }
-    session.keep(channel);
+    run.keep(channel);
     Ok(())
 }
 
 /// Whether the server has that very file: the answer to an earlier call may have been lost.
 fn is_there(
-    session: &Session<'_>,
+    run: &Run<'_>,
     channel: &mut Channel,
     name: &[u8],
     size: u64,
     hash: &str,
 ) -> Result<bool, Stop> {
     let command = wire::hash(name, None).map_err(|why| unusable(name, why))?;
-    match channel.ask(&command, size, &session.interrupt) {
+    match channel.ask(&command, size, &run.interrupt) {
         Ok(answer) => Ok(wire::sha256(&answer).as_deref() == Some(hash)),
         // The first no says more.
         Err(Stop::Failed(_)) => Ok(false),
@@ -207,7 +207,7 @@ fn is_there(
 
 /// Sends what is missing; false where the server has spoken before that.
 fn send(
-    session: &Session<'_>,
+    run: &Run<'_>,
     channel: &mut Channel,
     source: &Source<'_>,
     report: &mut Report,
@@ -219,13 +219,13 @@ fn send(
         let count = source.read(&mut buffer[..room], report.bytes)?;
         let mut bytes = &buffer[..count];
         while !bytes.is_empty() {
-            match channel.send_some(bytes, &session.interrupt)? {
+            match channel.send_some(bytes, &run.interrupt)? {
                 Sent::Taken(count) => bytes = &bytes[count..],
                 Sent::Spoken => return Ok(false),
             }
         }
         report.bytes += count as u64;
-        session.progress.set(report.bytes);
+        run.progress.set(report.bytes);
     }
     Ok(true)
 }
@@ -238,8 +238,13 @@ mod tests {
     fn files_keep_their_names_unless_one_is_given() {
         let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         let names = |given: &[&str], name: Option<&str>| {
-            let jobs = jobs(&paths(given), name.map(str::as_bytes));
-            jobs.map(|jobs| jobs.into_iter().map(|job| job.name).collect::<Vec<_>>())
+            let transfers = transfers(&paths(given), name.map(str::as_bytes));
+            transfers.map(|transfers| {
+                transfers
+                    .into_iter()
+                    .map(|transfer| transfer.name)
+                    .collect::<Vec<_>>()
+            })
         };
         let expected = vec![b"x".to_vec(), b"y z".to_vec()];
         assert_eq!(names(&["a/x", "y z"], None), Ok(expected));

@@ -1,7 +1,7 @@
 //! `get` and `put` over datagrams: TFTP, whose two ends are machines of `wire::tftp`.
 //!
 //! That wire has neither versions nor hashes. Whoever goes on compares sizes and the last bytes of
-//! what is there (`get`), or finds its own note of an upload that was not finished (`put`).
+//! what is there (`get`), or finds its own label of an upload that was not finished (`put`).
 
 mod exchange;
 
@@ -15,10 +15,10 @@ use super::partial::{Origin, Partial};
 use super::progress::Progress;
 use super::put::Source;
 use super::report::Report;
-use super::{Failure, Job, Session, Stop, hex, local};
+use super::{Failure, Run, Stop, Transfer, hex, local};
 use crate::config::endpoint::Endpoint;
 use crate::config::limits::{
-    TRANSFER_CHECK_BYTES, TRANSFER_NOTE_BYTES_MAX, TRANSFER_STARTS_MAX, TRANSFER_WINDOW_BLOCKS,
+    TRANSFER_CHECK_BYTES, TRANSFER_LABEL_BYTES_MAX, TRANSFER_STARTS_MAX, TRANSFER_WINDOW_BLOCKS,
 };
 use crate::wire::Readable;
 use crate::wire::tftp::{
@@ -26,29 +26,29 @@ use crate::wire::tftp::{
 };
 
 /// Fetches one file.
-pub fn get(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
-    let mut partial = Some(Partial::open(&job.path)?);
+pub fn get(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
+    let mut partial = Some(Partial::open(&transfer.path)?);
     let mut goes_on = partial.as_ref().is_some_and(|partial| {
         partial.len() > 0 && matches!(partial.origin(), Some(Origin::Size(_)))
     });
     for _ in 0..TRANSFER_STARTS_MAX {
-        match fetch(session, job, goes_on, &mut partial, report)? {
+        match fetch(run, transfer, goes_on, &mut partial, report)? {
             Outcome::Whole => {
-                if session.files.is_json {
-                    report.sha256 = Some(sha256_of(session, &job.path)?);
+                if run.files.is_json {
+                    report.sha256 = Some(sha256_of(run, &transfer.path)?);
                 }
                 return Ok(());
             }
-            Outcome::Stale(why) => session.progress.note(&format!("{why}; starting over")),
+            Outcome::Stale(why) => run.progress.say(&format!("{why}; starting over")),
         }
         goes_on = false;
     }
-    Err(lost(session.files.endpoint, "the file changes all the time").into())
+    Err(lost(run.files.endpoint, "the file changes all the time").into())
 }
 
 fn fetch(
-    session: &mut Session<'_>,
-    job: &Job,
+    run: &mut Run<'_>,
+    transfer: &Transfer,
     goes_on: bool,
     partial: &mut Option<Partial>,
     report: &mut Report,
@@ -56,21 +56,21 @@ fn fetch(
     let len = partial.as_ref().map_or(0, Partial::len);
     let offset = goes_on.then(|| len - len.min(TRANSFER_CHECK_BYTES));
     let request = Request {
-        name: &job.name,
+        name: &transfer.name,
         mode: Mode::Octet,
         options: Options {
             size: Some(0),
             offset,
-            ..asked(session)
+            ..asked(run)
         },
     };
-    let mut progress = std::mem::replace(&mut session.progress, Progress::hidden());
-    let result = reachable(session).and_then(|()| {
-        let mut exchange = Exchange::new(session)?;
+    let mut progress = std::mem::replace(&mut run.progress, Progress::hidden());
+    let result = reachable(run).and_then(|()| {
+        let mut exchange = Exchange::new(run)?;
         let mut effects = Effects::default();
         let mut machine = Receiver::get(&request, u64::MAX, exchange.now(), &mut effects);
         let mut fetch = Fetch {
-            endpoint: session.files.endpoint,
+            endpoint: run.files.endpoint,
             partial,
             offset,
             report,
@@ -80,8 +80,8 @@ fn fetch(
         let result = exchange.run(&mut machine, effects, &mut fetch);
         Ok((result, exchange.has_answer()))
     });
-    session.progress = progress;
-    answered(session, result)
+    run.progress = progress;
+    answered(run, result)
 }
 
 struct Fetch<'a> {
@@ -103,7 +103,7 @@ impl Fetch<'_> {
         };
         let goes_on = self.offset.is_some_and(|offset| offset == terms.offset);
         if self.offset.is_some() && !goes_on {
-            self.progress.note("the server can't resume; starting over");
+            self.progress.say("the server can't resume; starting over");
         }
         // Some say 0 where they do not know.
         let size = terms.size.filter(|size| *size > 0);
@@ -191,29 +191,29 @@ impl Work<Receiver> for Fetch<'_> {
 }
 
 /// Sends one file.
-pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<(), Stop> {
-    let source = Source::open(&job.path)?;
-    let note = Note::new(session, job, &source);
-    let offset = note.is_there().then_some(source.size);
+pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
+    let source = Source::open(&transfer.path)?;
+    let label = Label::new(run, transfer, &source);
+    let offset = label.is_there().then_some(source.size);
     let request = Request {
-        name: &job.name,
+        name: &transfer.name,
         mode: Mode::Octet,
         options: Options {
             size: Some(source.size),
             offset,
-            ..asked(session)
+            ..asked(run)
         },
     };
-    let mut progress = std::mem::replace(&mut session.progress, Progress::hidden());
-    let result = reachable(session).and_then(|()| {
-        let mut exchange = Exchange::new(session)?;
+    let mut progress = std::mem::replace(&mut run.progress, Progress::hidden());
+    let result = reachable(run).and_then(|()| {
+        let mut exchange = Exchange::new(run)?;
         let mut effects = Effects::default();
         let now = exchange.now();
         let mut machine = Sender::put(&request, source.size, now, &mut effects);
         let mut send = Send {
-            endpoint: session.files.endpoint,
+            endpoint: run.files.endpoint,
             source: &source,
-            note: &note,
+            label: &label,
             buffer: Vec::new(),
             report,
             progress: &mut progress,
@@ -221,13 +221,13 @@ pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<
         let result = exchange.run(&mut machine, effects, &mut send);
         Ok((result, exchange.has_answer()))
     });
-    session.progress = progress;
-    answered(session, result)?;
-    note.remove();
+    run.progress = progress;
+    answered(run, result)?;
+    label.remove();
     report.bytes = source.size;
-    if session.files.is_json {
-        let hash = session.hash(&source.file, source.size);
-        report.sha256 = Some(hex(hash.map_err(|error| local(&job.path, &error))?));
+    if run.files.is_json {
+        let hash = run.hash(&source.file, source.size);
+        report.sha256 = Some(hex(hash.map_err(|error| local(&transfer.path, &error))?));
     }
     Ok(())
 }
@@ -235,7 +235,7 @@ pub fn put(session: &mut Session<'_>, job: &Job, report: &mut Report) -> Result<
 struct Send<'a> {
     endpoint: &'a Endpoint,
     source: &'a Source<'a>,
-    note: &'a Note,
+    label: &'a Label,
     buffer: Vec<u8>,
     report: &'a mut Report,
     progress: &'a mut Progress,
@@ -252,7 +252,7 @@ impl Work<Sender> for Send<'_> {
         match effect {
             Effect::Proved | Effect::Write { .. } | Effect::Publish { .. } => Ok(None),
             Effect::Agreed(terms) => {
-                self.note.write();
+                self.label.write();
                 (self.report.resumed_from, self.report.bytes) = (terms.offset, terms.offset);
                 self.progress.begin(terms.offset, Some(self.source.size));
                 Ok(None)
@@ -275,27 +275,27 @@ impl Work<Sender> for Send<'_> {
 ///
 /// TFTP can't say of what the server has kept a part, so only who finds this goes on. Without it,
 /// as in a folder that can't be written, an upload begins anew.
-struct Note {
+struct Label {
     path: PathBuf,
     text: String,
 }
 
-impl Note {
-    fn new(session: &Session<'_>, job: &Job, source: &Source<'_>) -> Self {
-        let own = job.path.file_name().unwrap_or_default();
+impl Label {
+    fn new(run: &Run<'_>, transfer: &Transfer, source: &Source<'_>) -> Self {
+        let own = transfer.path.file_name().unwrap_or_default();
         let mut name = std::ffi::OsString::from(".");
         name.push(own);
         name.push(".sending");
-        let (endpoint, at) = (session.files.endpoint, Readable(&job.name));
+        let (endpoint, at) = (run.files.endpoint, Readable(&transfer.name));
         Self {
-            path: job.path.with_file_name(name),
+            path: transfer.path.with_file_name(name),
             text: format!("{endpoint} {at} {}\n", source.version()),
         }
     }
 
     fn is_there(&self) -> bool {
         let is_small = fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| there.is_file() && there.len() <= TRANSFER_NOTE_BYTES_MAX);
+            .is_ok_and(|there| there.is_file() && there.len() <= TRANSFER_LABEL_BYTES_MAX);
         is_small && fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes())
     }
 
@@ -316,9 +316,9 @@ impl Note {
     }
 }
 
-fn asked(session: &Session<'_>) -> Options {
+fn asked(run: &Run<'_>) -> Options {
     Options {
-        block_bytes: Some(session.files.block),
+        block_bytes: Some(run.files.block),
         window: NonZeroU16::new(TRANSFER_WINDOW_BLOCKS),
         ..Options::default()
     }
@@ -345,8 +345,8 @@ fn ended(endpoint: &Endpoint, end: End) -> Result<Outcome, Stop> {
 }
 
 /// Nobody is asked again in one call where nobody was there.
-fn reachable(session: &Session<'_>) -> Result<(), Stop> {
-    match &session.unreachable {
+fn reachable(run: &Run<'_>) -> Result<(), Stop> {
+    match &run.unreachable {
         Some(failure) => Err(failure.clone().into()),
         None => Ok(()),
     }
@@ -354,20 +354,20 @@ fn reachable(session: &Session<'_>) -> Result<(), Stop> {
 
 /// Remembers where nobody has answered.
 fn answered(
-    session: &mut Session<'_>,
+    run: &mut Run<'_>,
     result: Result<(Result<Outcome, Stop>, bool), Stop>,
 ) -> Result<Outcome, Stop> {
     let (result, has_answer) = result?;
     if let (Err(Stop::Failed(failure)), false) = (&result, has_answer) {
-        session.unreachable = Some(failure.clone());
+        run.unreachable = Some(failure.clone());
     }
     result
 }
 
-fn sha256_of(session: &Session<'_>, path: &Path) -> Result<String, Stop> {
+fn sha256_of(run: &Run<'_>, path: &Path) -> Result<String, Stop> {
     let hash = fs::File::open(path).and_then(|file| {
         let size = file.metadata()?.len();
-        session.hash(&file, size)
+        run.hash(&file, size)
     });
     Ok(hex(hash.map_err(|error| local(path, &error))?))
 }

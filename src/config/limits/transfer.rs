@@ -16,8 +16,8 @@ pub const TRANSFER_HASH_BYTES_PER_S: u64 = 16 * 1024 * 1024;
 /// Bytes at the end of a part that `get` over TFTP fetches again and compares: that wire has no hash.
 pub const TRANSFER_CHECK_BYTES: u64 = 64 * 1024;
 
-/// Bytes of the note beside a part that are read: a version is a word of some 50.
-pub const TRANSFER_NOTE_BYTES_MAX: u64 = 1024;
+/// Bytes of the label beside a part that are read: a version is a word of some 50.
+pub const TRANSFER_LABEL_BYTES_MAX: u64 = 1024;
 
 /// Bytes of a TFTP block that the clients ask for: a datagram of Ethernet's 1,500.
 pub const TRANSFER_BLOCK_BYTES: u16 = 1428;

@@ -11,7 +11,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::super::{Session, Stop};
+use super::super::{Run, Stop};
 use crate::client::Failure;
 use crate::client::dial::{no_answer, resolved};
 use crate::client::patience::{Patience, Since};
@@ -77,7 +77,7 @@ pub trait Work<M> {
 
 /// A socket that speaks with the server.
 pub struct Exchange<'a, 'b> {
-    session: &'a Session<'b>,
+    run: &'a Run<'b>,
     endpoint: &'a Endpoint,
     socket: UdpSocket,
     address: SocketAddr,
@@ -91,21 +91,19 @@ pub struct Exchange<'a, 'b> {
 
 impl<'a, 'b> Exchange<'a, 'b> {
     /// Finds the server's address.
-    pub fn new(session: &'a Session<'b>) -> Result<Self, Stop> {
-        let (endpoint, timeout) = (session.files.endpoint, session.files.timeout);
+    pub fn new(run: &'a Run<'b>) -> Result<Self, Stop> {
+        let (endpoint, timeout) = (run.files.endpoint, run.files.timeout);
         let Endpoint::Udp(at) = endpoint else {
             let problem = "TFTP is for udp:// endpoints";
             return Err(Failure::Usage(format!("{endpoint}: {problem}")).into());
         };
-        let found = session
-            .interrupt
-            .unwatched(|| resolved(endpoint, at, timeout));
+        let found = run.interrupt.unwatched(|| resolved(endpoint, at, timeout));
         let mut untried = found?;
         untried.reverse();
         let address = untried.pop();
         let address = address.ok_or_else(|| lost(endpoint, "the host name has no address"))?;
         Ok(Self {
-            session,
+            run,
             endpoint,
             socket: bound(endpoint, address)?,
             address,
@@ -261,7 +259,7 @@ impl<'a, 'b> Exchange<'a, 'b> {
 
     /// Waits for a datagram, the machine's deadline, or Ctrl-C.
     fn wait(&self, deadline: Option<Duration>) -> Result<(), Stop> {
-        let timeout = self.session.files.timeout;
+        let timeout = self.run.files.timeout;
         let left = self.patience.left();
         if left == Some(Duration::ZERO) {
             return Err(lost(self.endpoint, &no_answer(timeout)).into());
@@ -274,7 +272,7 @@ impl<'a, 'b> Exchange<'a, 'b> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut watched = [
             PollFd::new(&self.socket, PollFlags::IN),
-            PollFd::new(&self.session.interrupt, PollFlags::IN),
+            PollFd::new(&self.run.interrupt, PollFlags::IN),
         ];
         match poll(&mut watched, limit.as_ref()) {
             Ok(_) if !watched[1].revents().is_empty() => Err(Stop::Interrupted),
