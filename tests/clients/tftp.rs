@@ -104,6 +104,12 @@ fn an_upload_goes_on_only_where_it_is_known_to_be_of_the_same_file() {
     server.state().kept.insert("y".to_owned(), content(1000, 9));
     assert_done(&server.put(&file, &["--as=y"]));
     assert_eq!(server.state().files["y"], bytes);
+    server.state().cut = Some(200_000);
+    let put = server.put(&file, &["--timeout=500ms", "--as=z"]);
+    assert_eq!(put.code, Some(1));
+    server.state().is_strict = true;
+    assert_done(&server.put(&file, &["--as=z"]));
+    assert_eq!(server.state().files["z"], bytes);
     let refused = server.put(&file, &[]);
     let said = (Some(3), "error: it exists already\n");
     assert_eq!((refused.code, &*refused.stderr), said);

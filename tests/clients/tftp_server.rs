@@ -22,6 +22,8 @@ pub struct State {
     pub cut: Option<usize>,
     /// It knows no options of ours.
     pub is_plain: bool,
+    /// It refuses an offset instead of passing it over.
+    pub is_strict: bool,
     /// Options of the requests so far.
     pub requests: Vec<Options>,
     /// Every so many datagrams to the client one is lost.
@@ -186,6 +188,9 @@ fn write(port: &mut Port<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let (name, request) = begin(request, port.state);
     let (mut file, cut) = {
         let mut state = port.state.lock().unwrap();
+        if state.is_strict && request.options.offset.is_some() {
+            return Err(Refusal::new(Code::OPTION_REFUSED, "what is an offset?"));
+        }
         if state.files.contains_key(&name) {
             return Err(Refusal::new(Code::FILE_EXISTS, "it exists already"));
         }

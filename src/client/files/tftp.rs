@@ -194,13 +194,35 @@ impl Work<Receiver> for Fetch<'_> {
 pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
     let source = Source::open(&transfer.path)?;
     let label = Label::new(run, transfer, &source);
-    let offset = label.is_there().then_some(source.size);
+    let goes_on = label.is_there();
+    if let Outcome::Stale(why) = send(run, transfer, goes_on, &source, &label, report)? {
+        run.progress.say(&format!("{why}; starting over"));
+        send(run, transfer, false, &source, &label, report)?;
+    }
+    label.remove();
+    report.bytes = source.size;
+    if run.files.is_json {
+        let hash = run.hash(&source.file, source.size);
+        report.sha256 = Some(hex(hash.map_err(|error| local(&transfer.path, &error))?));
+    }
+    Ok(())
+}
+
+fn send(
+    run: &mut Run<'_>,
+    transfer: &Transfer,
+    goes_on: bool,
+    source: &Source<'_>,
+    label: &Label,
+    report: &mut Report,
+) -> Result<Outcome, Stop> {
     let request = Request {
         name: &transfer.name,
         mode: Mode::Octet,
         options: Options {
             size: Some(source.size),
-            offset,
+            // As much as the server has.
+            offset: goes_on.then_some(source.size),
             ..asked(run)
         },
     };
@@ -212,8 +234,9 @@ pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Resul
         let mut machine = Sender::put(&request, source.size, now, &mut effects);
         let mut send = Send {
             endpoint: run.files.endpoint,
-            source: &source,
-            label: &label,
+            source,
+            label,
+            goes_on,
             buffer: Vec::new(),
             report,
             progress: &mut progress,
@@ -222,20 +245,15 @@ pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Resul
         Ok((result, exchange.has_answer()))
     });
     run.progress = progress;
-    answered(run, result)?;
-    label.remove();
-    report.bytes = source.size;
-    if run.files.is_json {
-        let hash = run.hash(&source.file, source.size);
-        report.sha256 = Some(hex(hash.map_err(|error| local(&transfer.path, &error))?));
-    }
-    Ok(())
+    answered(run, result)
 }
 
 struct Send<'a> {
     endpoint: &'a Endpoint,
     source: &'a Source<'a>,
     label: &'a Label,
+    /// We have asked for an offset.
+    goes_on: bool,
     buffer: Vec<u8>,
     report: &'a mut Report,
     progress: &'a mut Progress,
@@ -265,6 +283,11 @@ impl Work<Sender> for Send<'_> {
                 let count = self.source.read(&mut self.buffer, offset)?;
                 machine.data(offset, &self.buffer[..count], now, effects);
                 Ok(None)
+            }
+            Effect::Ended(End::Refused { code, .. })
+                if self.goes_on && code == Code::OPTION_REFUSED =>
+            {
+                Ok(Some(Outcome::Stale("the server can't resume")))
             }
             Effect::Ended(end) => ended(self.endpoint, end).map(Some),
         }
