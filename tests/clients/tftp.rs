@@ -126,6 +126,17 @@ fn what_is_lost_on_its_way_comes_again() {
 }
 
 #[test]
+fn the_largest_blocks_are_taken() {
+    let bytes = content(3_000_000, 5);
+    let server = Tftp::start(&[("x", &bytes)]);
+    let here = tempfile::tempdir().unwrap();
+    assert_done(&server.get("x", here.path(), &["--block=65464"]));
+    assert_eq!(fs::read(here.path().join("x")).unwrap(), bytes);
+    assert_done(&server.put(&here.path().join("x"), &["--block=65464", "--as=y"]));
+    assert_eq!(server.state().files["y"], bytes);
+}
+
+#[test]
 fn a_closed_port_a_refusal_and_a_list_are_told_apart() {
     let here = tempfile::tempdir().unwrap();
     let folder = here.path().to_str().unwrap();
