@@ -38,15 +38,17 @@ pub const ENTRY: Entry = Entry {
     name: "files",
     summary: "files of one folder, fetched and stored, and resumed",
     about: "\
-Serves the regular files below root=, and nothing outside it, by name, link or race; names that begin
-with a dot are hidden. upload=yes lets clients store files, upload=replace replace them too.
+Serves the regular files below root=, and nothing outside it, by name, link or race; what begins
+with a dot is hidden. upload=yes lets clients store files, upload=replace replace them too.
 Commands, a line each: list [FOLDER], size NAME, hash NAME [LENGTH], get NAME [OFFSET [VERSION]],
-put NAME SIZE [OFFSET [SHA256]], help, quit. A name with blanks stands in double quotes. Every answer
-ends with one line 'ok ...' or 'error: ...'; behind that of get come exactly the bytes that it names.
+put NAME SIZE [OFFSET [SHA256]], help, quit. A name with blanks stands in double quotes. Every
+answer ends with one line 'ok ...' or 'error: ...'; behind that of get come exactly the bytes that
+it names.
 A first byte that is a digit is the wire of the labs: 0 fetches all of default=, 1 and 2 the rest
 from an offset.
 A file that changes while it is fetched ends as broken, over TCP by a reset.
-Limits: a line has at most 4096 bytes, a name 1024; an upload at most 16 GiB; list shows 10000 entries.
+Limits: a line has at most 4096 bytes, a name 1024; an upload at most 16 GiB; list shows 10000
+entries.
 Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001",
     options: &[
         Opt {
