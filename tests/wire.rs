@@ -24,7 +24,17 @@ struct File {
     options: &'static [&'static str],
 }
 
-const FILES: [File; 10] = [
+const FILES: [File; 12] = [
+    File {
+        text: include_str!("wire/files-lab.txt"),
+        service: "files",
+        options: &["root=tests/wire/files", "root=tests/wire/files&wire=lab"],
+    },
+    File {
+        text: include_str!("wire/files-text.txt"),
+        service: "files",
+        options: &["root=tests/wire/files", "root=tests/wire/files&wire=text"],
+    },
     File {
         text: include_str!("wire/locker-binary.txt"),
         service: "locker",

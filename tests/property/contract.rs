@@ -32,6 +32,11 @@ fn listeners_of(entry: &Entry) -> &'static [&'static [&'static str]] {
             &["count=2&hash=8,1&wire=binary"],
             &["count=1&hash=8,1", "wire=binary"],
         ],
+        "files" => &[
+            &["root=tests/wire/files"],
+            &["root=tests/wire/files&wire=text"],
+            &["root=tests/wire/files&wire=lab", "wire=text"],
+        ],
         "talk" => &[&[""], &["reply=yes"], &["reply=yes", ""]],
         "guess" => &[
             &[""],
