@@ -7,6 +7,7 @@
 
 mod echo;
 mod exec;
+mod files;
 mod guess;
 mod guess_udp;
 mod locker;
@@ -106,6 +107,11 @@ fn locker_holds_under_a_crowd() {
 }
 
 #[test]
+fn files_holds_under_a_crowd() {
+    play::<files::Filers>();
+}
+
+#[test]
 fn every_service_is_simulated() {
     let names = [
         slot::Writers::ENTRY,
@@ -115,6 +121,7 @@ fn every_service_is_simulated() {
         talk::Talkers::ENTRY,
         exec::Clients::ENTRY,
         locker::Kiosks::ENTRY,
+        files::Filers::ENTRY,
     ]
     .map(|entry| entry.name);
     for entry in switchboard::services::ALL {

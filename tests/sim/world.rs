@@ -22,6 +22,13 @@ pub trait Rules {
     type Client;
 
     fn new() -> Self;
+    /// The listeners' options, where more is known about them at the start of a world.
+    fn listeners(&self) -> Vec<String> {
+        Self::LISTENERS
+            .iter()
+            .map(|one| (*one).to_owned())
+            .collect()
+    }
     /// A client comes by a listener; it will send these bytes, if it gets that far.
     fn come(
         &mut self,
@@ -55,6 +62,11 @@ pub trait Rules {
     /// The program that has its socket ends.
     fn program_ends(&mut self, client: &mut Self::Client) {
         let _ = client;
+    }
+    /// What it will send besides, now that it has seen an answer.
+    fn more(&mut self, client: &mut Self::Client) -> Vec<u8> {
+        let _ = client;
+        Vec::new()
     }
     /// What it was sent by the last step, and whether it is closed: is that right?
     fn judge(&mut self, client: &mut Self::Client, seen: &Seen<'_>) -> Result<(), String>;
@@ -94,12 +106,15 @@ const STEPS_EACH: usize = 5;
 
 impl<R: Rules> World<R> {
     pub fn new(seed: u64) -> Self {
-        let mut harness = Harness::with_listeners(R::ENTRY, R::LISTENERS);
+        let rules = R::new();
+        let listeners = rules.listeners();
+        let listeners: Vec<_> = listeners.iter().map(String::as_str).collect();
+        let mut harness = Harness::with_listeners(R::ENTRY, &listeners);
         if R::LANES {
             harness.hold_lanes();
         }
         Self {
-            rules: R::new(),
+            rules,
             random: Random(seed),
             harness,
             visitors: Vec::new(),
@@ -332,6 +347,7 @@ impl<R: Rules> World<R> {
                 self.step, seen.now
             );
         }
+        visitor.plan.extend(self.rules.more(&mut visitor.client));
     }
 
     fn count(&self) {
