@@ -8,6 +8,7 @@
 mod echo;
 mod exec;
 mod files;
+mod files_client;
 mod guess;
 mod guess_udp;
 mod locker;

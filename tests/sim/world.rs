@@ -18,6 +18,8 @@ pub trait Rules {
     /// Whether the service's lanes are held, and work step by step among all else that happens; and
     /// whether somebody sits at the console at times.
     const LANES: bool = false;
+    /// Steps for each client: more, where clients wait for answers before they go on.
+    const STEPS_EACH: usize = 5;
     /// What is known about one client.
     type Client;
 
@@ -101,9 +103,6 @@ pub struct World<R: Rules> {
 
 /// How many come to one world, at most and at least.
 const VISITORS: std::ops::Range<usize> = 40..240;
-/// Steps for each of them.
-const STEPS_EACH: usize = 5;
-
 impl<R: Rules> World<R> {
     pub fn new(seed: u64) -> Self {
         let rules = R::new();
@@ -125,7 +124,7 @@ impl<R: Rules> World<R> {
 
     pub fn run(mut self) {
         let visitors = VISITORS.start + self.random.below(VISITORS.len());
-        for _ in 0..visitors * STEPS_EACH {
+        for _ in 0..visitors * R::STEPS_EACH {
             self.step += 1;
             if R::LANES {
                 self.meddle();
