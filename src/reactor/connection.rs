@@ -252,11 +252,7 @@ impl Connection {
             Phase::Lingering => true,
             Phase::HandedOver | Phase::Dead => false,
         };
-        let file = self
-            .inbound
-            .as_ref()
-            .and_then(|inbound| inbound.file.as_ref());
-        let waits = match file {
+        let waits = match self.file() {
             _ if self.phase != Phase::Open => false,
             Some(file) => !file.has_room(crowded),
             None => self.intake != Intake::Flowing,
@@ -274,28 +270,22 @@ impl Connection {
 
     /// Whether what its peer sends goes into a file.
     pub(super) fn receives(&self) -> bool {
-        self.inbound
-            .as_ref()
-            .is_some_and(|inbound| inbound.file.is_some())
+        self.file().is_some()
+    }
+
+    fn file(&self) -> Option<&Receiving> {
+        self.inbound.as_ref()?.file.as_ref()
     }
 
     /// Whether the lane is writing into such a file. Until it is done the session is not given back
     /// and the connection not buried, so that nothing is written behind their backs.
     pub(super) fn is_writing_file(&self) -> bool {
-        let file = self
-            .inbound
-            .as_ref()
-            .and_then(|inbound| inbound.file.as_ref());
-        file.is_some_and(Receiving::is_writing)
+        self.file().is_some_and(Receiving::is_writing)
     }
 
     /// Whether such a file has something to be written, or has all that it will get.
     pub(super) fn wants_file_turn(&self) -> bool {
-        let file = self
-            .inbound
-            .as_ref()
-            .and_then(|inbound| inbound.file.as_ref());
-        self.phase == Phase::Open && file.is_some_and(Receiving::wants_turn)
+        self.phase == Phase::Open && self.file().is_some_and(Receiving::wants_turn)
     }
 
     /// Whether a write is to be tried.

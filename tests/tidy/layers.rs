@@ -139,9 +139,12 @@ fn no_service_knows_another() {
         if own == "mod" {
             continue;
         }
+        // So many steps lead out of it; fewer reach its own modules, which may be called like a service.
+        let inside = source.name["src/services/".len()..].trim_end_matches("/mod.rs");
+        let up = "super::".repeat(inside.split('/').count());
         let others = services::ALL.iter().filter(|entry| entry.name != own);
         for other in others {
-            for way in ["super::", "super::super::", "services::"] {
+            for way in [&*up, "services::"] {
                 if source.code.contains(&format!("{way}{}::", other.name)) {
                     faults.push(format!("{}: {way}{}", source.name, other.name));
                 }
