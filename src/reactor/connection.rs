@@ -189,9 +189,10 @@ impl Connection {
     }
 
     /// Ends the connection at once, so that the peer can't take what it has for all: over TCP by a
-    /// reset (`SO_LINGER` of zero, socket(7)).
+    /// reset (`SO_LINGER` of zero, socket(7)). That is why it ended, whatever the server had meant.
     pub(super) fn reset(&mut self, reason: CloseReason) {
         self.stream.break_off();
+        self.reason = Some(reason);
         self.abort(reason);
     }
 

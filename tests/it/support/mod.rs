@@ -2,6 +2,7 @@
 //! readers of /proc. Nothing here sleeps for a fixed time or guesses a port.
 
 pub mod client;
+pub mod folder;
 pub mod history;
 /// Clients on a terminal, as the tests of clients have them.
 #[path = "../../clients/terminal.rs"]

@@ -1,0 +1,173 @@
+//! Many clients that stop reading, and a slow disk: memory stays, and nobody else is held up.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use crate::support::folder::{Filer, Folder, content};
+use crate::support::stream::one_at_a_time;
+use crate::support::trips::Trips;
+use crate::support::{can_inject, process, wait_until};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn two_hundred_clients_that_stop_reading_cost_no_memory() {
+    let folder = Folder::new();
+    folder.write("big", &content(64 * MIB as usize, 1));
+    let _turn = one_at_a_time();
+    let server = folder.server("").start();
+    let mut first = Filer::tcp(&server);
+    assert!(first.ask("get big").starts_with("ok "));
+    first.bytes(1_000);
+    let before = process::anonymous_bytes(server.pid());
+    let mut stopped: Vec<_> = (0..200)
+        .map(|number| {
+            let mut filer = Filer::new(crate::support::socket::Kind::BOTH[number % 2], &server);
+            assert!(filer.ask("get big").starts_with("ok 67108864 "));
+            filer
+        })
+        .collect();
+    let mut trips = Trips::new(&server);
+    for _ in 0..500 {
+        trips.trip();
+    }
+    let grown = process::anonymous_bytes(server.pid()).saturating_sub(before);
+    eprintln!(
+        "200 clients that stopped reading: {} KiB more",
+        grown / 1024
+    );
+    assert!(grown < 4 * MIB, "{grown} bytes");
+    trips.expect_p99("beside 200 that stopped", Duration::from_millis(10));
+    // One of them goes on, and gets all of it.
+    let got = stopped[100].bytes(64 * MIB as usize);
+    assert!(got == content(64 * MIB as usize, 1));
+    drop(stopped);
+    server.stop();
+}
+
+/// Delays what these threads read by half a second.
+struct Slow(Child);
+
+impl Slow {
+    fn start(threads: &[Pid], trace: &std::path::Path) -> Self {
+        let mut command = Command::new("strace");
+        command
+            .args([
+                "-e",
+                "trace=pread64",
+                "-e",
+                "inject=pread64:delay_enter=500000",
+                "-o",
+            ])
+            .arg(trace);
+        for thread in threads {
+            command.args(["-p", &thread.to_string()]);
+        }
+        let log = fs::File::create(trace.with_extension("log")).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let slow = Self(child);
+        wait_until("strace", || {
+            let log = fs::read_to_string(trace.with_extension("log")).unwrap_or_default();
+            log.matches("attached").count() >= threads.len()
+        });
+        slow
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let pid = Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.0.wait();
+    }
+}
+
+/// The server's threads of that name.
+fn threads(pid: Pid, name: &str) -> Vec<Pid> {
+    let all = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let named = all.filter(|task| {
+        let comm = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        comm.trim_end() == name
+    });
+    let ids = named.map(|task| task.file_name().to_str().unwrap().parse().unwrap());
+    ids.map(|id| Pid::from_raw(id).unwrap()).collect()
+}
+
+/// Drops the file from the page cache. False where it can't be: in memory only.
+fn make_cold(path: &std::path::Path) -> bool {
+    let file = fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let mut byte = [0];
+    let mut slices = [std::io::IoSliceMut::new(&mut byte)];
+    let flags = rustix::io::ReadWriteFlags::NOWAIT;
+    matches!(
+        rustix::io::preadv2(&file, &mut slices, MIB, flags),
+        Err(rustix::io::Errno::AGAIN)
+    )
+}
+
+#[test]
+fn a_slow_disk_holds_up_nobody_else() {
+    if !can_inject() {
+        return;
+    }
+    let folder = Folder::new();
+    // Several, as the kernel reads further ahead than it was asked.
+    let bytes = content(2 * MIB as usize, 1);
+    let names: Vec<_> = (0..6).map(|number| format!("cold{number}")).collect();
+    for name in &names {
+        folder.write(name, &bytes);
+    }
+    if !names
+        .iter()
+        .all(|name| make_cold(&folder.root().join(name)))
+    {
+        eprintln!("skipped: files here can't be dropped from the page cache");
+        return;
+    }
+    let _turn = one_at_a_time();
+    let server = folder.server("").start();
+    let lane = threads(server.pid(), "files");
+    assert!(!lane.is_empty());
+    let trace = folder.beside("trace");
+    let slow = Slow::start(&lane, &trace);
+    let address = server.tcp("files");
+    let fetching = std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let commands: String = names.iter().map(|name| format!("get {name}\n")).collect();
+        stream.write_all(commands.as_bytes()).unwrap();
+        stream.write_all(b"quit\n").unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        got
+    });
+    let mut trips = Trips::new(&server);
+    while !fetching.is_finished() {
+        trips.trip();
+    }
+    let got = fetching.join().unwrap();
+    drop(slow);
+    let delayed = fs::read_to_string(&trace)
+        .unwrap()
+        .matches("pread64(")
+        .count();
+    eprintln!(
+        "{} round trips beside {delayed} reads of 0.5 s",
+        trips.count()
+    );
+    assert!(delayed >= 6, "{delayed}");
+    let mut rest = &got[..];
+    for _ in 0..6 {
+        let head = rest.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        assert!(rest[head..].starts_with(&bytes));
+        rest = &rest[head + bytes.len()..];
+    }
+    assert_eq!(rest, b"ok bye\n");
+    trips.expect_p99("beside a slow disk", Duration::from_millis(10));
+    server.stop();
+}
