@@ -17,12 +17,51 @@ fn swaps() -> usize {
     swaps.and_then(|text| text.parse().ok()).unwrap_or(10_000)
 }
 
+/// What a client might write.
+const NAMES: [&str; 36] = [
+    "../secret",
+    "sub/../../secret",
+    "/etc/passwd",
+    "//etc/passwd",
+    "sub//x",
+    "./sub/x",
+    "sub/.",
+    "sub/..",
+    "..",
+    ".",
+    ".hidden",
+    ".partial/lock",
+    "-rf",
+    "sub/-x",
+    "link",
+    "inside",
+    "linked/x",
+    "magic/0",
+    "loop",
+    "socket",
+    "pipe",
+    "device",
+    "sub",
+    "sub/x/y",
+    "%2e%2e/secret",
+    "..%2fsecret",
+    "..\\secret",
+    "~/secret",
+    "no",
+    "\"\"",
+    "\"..\"",
+    "\"../secret\"",
+    "\"a",
+    "sub\u{7f}",
+    "a\0b",
+    "x\u{85}",
+];
+
 /// How often a file is asked for meanwhile, at least.
 const ASKED: usize = 1_000;
 
-#[test]
-fn no_name_leads_out_and_nothing_but_files_is_opened() {
-    let folder = Folder::new();
+/// Fills a folder with what must not be opened; the socket lives as long as its listener.
+fn set_traps(folder: &Folder) -> UnixListener {
     let root = folder.root();
     fs::write(folder.beside("secret"), b"secret").unwrap();
     fs::create_dir(root.join("sub")).unwrap();
@@ -33,7 +72,7 @@ fn no_name_leads_out_and_nothing_but_files_is_opened() {
     symlink("sub", root.join("linked")).unwrap();
     symlink("/proc/self/fd", root.join("magic")).unwrap();
     symlink("loop", root.join("loop")).unwrap();
-    let _socket = UnixListener::bind(root.join("socket")).unwrap();
+    let socket = UnixListener::bind(root.join("socket")).unwrap();
     let mode = Mode::RUSR | Mode::WUSR;
     mknodat(CWD, root.join("pipe"), FileType::Fifo, mode, 0).unwrap();
     // The device /dev/zero, where that may be made.
@@ -48,52 +87,18 @@ fn no_name_leads_out_and_nothing_but_files_is_opened() {
     if device.is_err() {
         eprintln!("skipped: this user may make no device");
     }
+    socket
+}
+
+#[test]
+fn no_name_leads_out_and_nothing_but_files_is_opened() {
+    let folder = Folder::new();
+    let _socket = set_traps(&folder);
     let server = folder.server("&upload=replace").start();
     let mut trips = Trips::new(&server);
     let mut filer = Filer::tcp(&server);
-    let long = "a/".repeat(600) + "a";
-    let part = "b".repeat(256);
-    let names = [
-        "../secret",
-        "sub/../../secret",
-        "/etc/passwd",
-        "//etc/passwd",
-        "sub//x",
-        "./sub/x",
-        "sub/.",
-        "sub/..",
-        "..",
-        ".",
-        ".hidden",
-        ".partial/lock",
-        "-rf",
-        "sub/-x",
-        "link",
-        "inside",
-        "linked/x",
-        "magic/0",
-        "loop",
-        "socket",
-        "pipe",
-        "device",
-        "sub",
-        "sub/x/y",
-        "%2e%2e/secret",
-        "..%2fsecret",
-        "..\\secret",
-        "~/secret",
-        "no",
-        "\"\"",
-        "\"..\"",
-        "\"../secret\"",
-        "\"a",
-        "sub\u{7f}",
-        "a\0b",
-        "x\u{85}",
-        &long,
-        &part,
-    ];
-    for name in names {
+    let (long, part) = ("a/".repeat(600) + "a", "b".repeat(256));
+    for name in NAMES.into_iter().chain([&*long, &*part]) {
         for command in [
             "size NAME",
             "get NAME",

@@ -238,7 +238,7 @@ fn a_file_that_changed_between_two_parts_is_not_gone_on_with() {
 
     // Our client starts over by itself.
     let target = folder.beside("x");
-    fs::write(folder.beside(".x.partial"), &content(500_000, 1)).unwrap();
+    fs::write(folder.beside(".x.partial"), content(500_000, 1)).unwrap();
     let version = format!("{version}\n");
     fs::write(folder.beside(".x.partial.version"), version).unwrap();
     let tcp = format!("tcp://{}", server.tcp("files"));

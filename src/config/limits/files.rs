@@ -76,5 +76,5 @@ pub const UPLOAD_CHECK_BYTES: u64 = 64 * 1024 * 1024;
 /// An unfinished upload that was not touched for this long is removed.
 pub const PARTIAL_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How often such leftovers are looked for; also done at the start.
+/// How often such leftovers are looked for, when a client comes; also done at the start.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(3600);

@@ -12,10 +12,13 @@ use self::root::Root;
 use self::task::Task;
 use self::uploads::{Limits, Uploads};
 use self::work::{Done, Work, Worker};
-use crate::config::limits::{FILE_WORK_MAX, FILE_WORK_THREADS, FILES_ANSWER_BYTES};
+use crate::config::limits::{
+    FILE_WORK_MAX, FILE_WORK_THREADS, FILES_ANSWER_BYTES, PARTIAL_AGE_MAX, SWEEP_EVERY,
+};
 use crate::config::options::Opt;
 use crate::service::{
-    BYE, CloseReason, Cx, Entry, Host, Kit, Lane, Peer, Service, ServiceCx, TransferEnd,
+    BYE, CloseReason, Cx, Entry, Host, Kit, Lane, Moment, Peer, Service, ServiceCx, SourceId,
+    TransferEnd,
 };
 use crate::wire::line::{Lines, Next};
 
@@ -85,6 +88,8 @@ Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001",
 pub struct Files {
     shared: Shared,
     lane: Lane<Work>,
+    /// When it was last looked for uploads that nobody went on with.
+    swept_at: Moment,
 }
 
 /// One client.
@@ -102,6 +107,7 @@ impl Files {
         Self {
             shared,
             lane: Lane::default(),
+            swept_at: Moment::ZERO,
         }
     }
 
@@ -175,10 +181,12 @@ impl Service for Files {
         };
         let root = Arc::new(Root::at(&path)?);
         let uploads = match self.shared.uploads {
-            true => Some(Arc::new(Uploads::open(
-                Arc::clone(&root),
-                Limits::default(),
-            )?)),
+            true => {
+                let uploads = Uploads::open(Arc::clone(&root), Limits::default())?;
+                // Where that fails now it is tried again later, and noted then.
+                let _ = uploads.sweep(PARTIAL_AGE_MAX);
+                Some(Arc::new(uploads))
+            }
             false => None,
         };
         let lane = kit.pool("files-work", (FILE_WORK_MAX, FILE_WORK_THREADS), || {
@@ -190,6 +198,12 @@ impl Service for Files {
     }
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
+        // Uploads are left by clients, so it is enough to look when one comes.
+        if self.shared.uploads && cx.now().since(self.swept_at) >= SWEEP_EVERY {
+            self.swept_at = cx.now();
+            let nobody = SourceId::NOBODY;
+            let _ = cx.service().offload(&self.lane, nobody, Work::Sweep);
+        }
         Session {
             wire: cx.options().wire,
             lines: Lines::default(),
@@ -238,13 +252,19 @@ impl Service for Files {
     }
 
     fn orphaned(&mut self, done: Done, cx: &mut ServiceCx<'_>) {
-        // An upload that was opened for nobody is kept for whoever comes to go on with it.
-        if let Done::Begun(Ok(upload)) = done {
-            let _ = cx.offload(
-                &self.lane,
-                crate::service::SourceId::NOBODY,
-                Work::Keep(upload),
-            );
+        match done {
+            // An upload that was opened for nobody is kept for whoever comes to go on with it.
+            Done::Begun(Ok(upload)) => {
+                let _ = cx.offload(&self.lane, SourceId::NOBODY, Work::Keep(upload));
+            }
+            Done::Swept(Ok(swept)) if swept.removed > 0 => cx.note(format_args!(
+                "removed {} uploads that nobody went on with, {} bytes",
+                swept.removed, swept.bytes
+            )),
+            Done::Swept(Err(refusal)) => {
+                cx.note(format_args!("can't look for old uploads: {refusal}"));
+            }
+            _ => {}
         }
     }
 
@@ -274,11 +294,7 @@ impl Service for Files {
 
     fn closed(&mut self, s: Session, cx: &mut ServiceCx<'_>) {
         if let Some(upload) = s.task.and_then(|task| task.into_upload()) {
-            let _ = cx.offload(
-                &self.lane,
-                crate::service::SourceId::NOBODY,
-                Work::Keep(upload),
-            );
+            let _ = cx.offload(&self.lane, SourceId::NOBODY, Work::Keep(upload));
         }
     }
 }

@@ -10,9 +10,9 @@ use super::hash::{Hashing, Step, hex};
 use super::name::Name;
 use super::refusal::Refusal;
 use super::root::{Entry, Listing, Opened, Root};
-use super::uploads::{Upload, Uploads, Wanted};
+use super::uploads::{Swept, Upload, Uploads, Wanted};
 use super::version::Version;
-use crate::config::limits::FILE_READ_BYTES;
+use crate::config::limits::{FILE_READ_BYTES, PARTIAL_AGE_MAX};
 use crate::service::OpenFile;
 
 /// A piece of work.
@@ -35,6 +35,8 @@ pub enum Work {
     Publish(Arc<Upload>, Option<String>),
     /// Leaves an upload to be resumed.
     Keep(Arc<Upload>),
+    /// Removes uploads that nobody went on with.
+    Sweep,
 }
 
 /// What came of it.
@@ -48,6 +50,7 @@ pub enum Done {
     /// The file that came is not the one that was announced; nothing is left of it.
     Different,
     Kept(Result<u64, Refusal>),
+    Swept(Result<Swept, Refusal>),
 }
 
 impl OpenFile for Opened {
@@ -114,6 +117,10 @@ impl Worker {
             Work::Keep(upload) => Done::Kept(
                 self.uploads()
                     .and_then(|uploads| uploads.keep(alone(upload)?)),
+            ),
+            Work::Sweep => Done::Swept(
+                self.uploads()
+                    .and_then(|uploads| uploads.sweep(PARTIAL_AGE_MAX)),
             ),
         }
     }
