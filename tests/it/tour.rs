@@ -73,29 +73,32 @@ fn adapted(command: &str, server: &Server) -> String {
 }
 
 /// The ports of the page.
-const PORTS: [(&str, &str); 7] = [
+const PORTS: [(&str, &str); 8] = [
     ("slot", "1050"),
     ("sum", "1051"),
     ("locker", "1052"),
     ("talk", "12345"),
     ("echo", "8888"),
     ("guess", "8889"),
+    ("files", "5001"),
     ("exec", "8080"),
 ];
 
 const DATAGRAMS: [&str; 2] = ["echo", "guess"];
 
 /// Our clients, and the service that each is for.
-const CLIENTS: [(&str, &str); 5] = [
+const CLIENTS: [(&str, &str); 7] = [
     ("write", "slot"),
     ("sum", "sum"),
     ("talk", "talk"),
     ("echo", "echo"),
     ("guess", "guess"),
+    ("ls", "files"),
+    ("get", "files"),
 ];
 
 /// The listeners of the page: those of the default board, and the one with a program.
-const LISTENERS: [&str; 12] = [
+const LISTENERS: [&str; 13] = [
     "slot=tcp://127.0.0.1:0",
     "sum=tcp://127.0.0.1:0",
     "sum=unix:DIR/switchboard/sum.sock",
@@ -107,6 +110,7 @@ const LISTENERS: [&str; 12] = [
     "echo=udp://127.0.0.1:0",
     "guess=tcp://127.0.0.1:0",
     "guess=udp://127.0.0.1:0",
+    "files=tcp://127.0.0.1:0",
     "exec=tcp://127.0.0.1:0?run=./docs/examples/dialog.sh",
 ];
 
@@ -147,6 +151,7 @@ fn every_command_of_the_readme_gives_what_stands_below_it() {
         let output = Command::new("bash")
             .args(["-c", &command])
             .env("XDG_RUNTIME_DIR", server.folder())
+            .env("XDG_STATE_HOME", server.folder())
             .output()
             .unwrap();
         let got = String::from_utf8_lossy(&output.stdout);
