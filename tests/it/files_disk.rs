@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -49,20 +50,15 @@ fn two_hundred_clients_that_stop_reading_cost_no_memory() {
     server.stop();
 }
 
-/// Delays what these threads read by half a second.
+/// Delays a call of these threads.
 struct Slow(Child);
 
 impl Slow {
-    fn start(threads: &[Pid], trace: &std::path::Path) -> Self {
+    fn start(threads: &[Pid], call: &str, milliseconds: u32, trace: &Path) -> Self {
+        let inject = format!("inject={call}:delay_enter={milliseconds}000");
         let mut command = Command::new("strace");
         command
-            .args([
-                "-e",
-                "trace=pread64",
-                "-e",
-                "inject=pread64:delay_enter=500000",
-                "-o",
-            ])
+            .args(["-e", &format!("trace={call}"), "-e", &inject, "-o"])
             .arg(trace);
         for thread in threads {
             command.args(["-p", &thread.to_string()]);
@@ -98,7 +94,7 @@ fn threads(pid: Pid, name: &str) -> Vec<Pid> {
 }
 
 /// Drops the file from the page cache. False where it can't be: in memory only.
-fn make_cold(path: &std::path::Path) -> bool {
+fn make_cold(path: &Path) -> bool {
     let file = fs::File::open(path).unwrap();
     file.sync_all().unwrap();
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
@@ -135,7 +131,7 @@ fn a_slow_disk_holds_up_nobody_else() {
     let lane = threads(server.pid(), "files");
     assert!(!lane.is_empty());
     let trace = folder.beside("trace");
-    let slow = Slow::start(&lane, &trace);
+    let slow = Slow::start(&lane, "pread64", 500, &trace);
     let address = server.tcp("files");
     let fetching = std::thread::spawn(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -169,5 +165,50 @@ fn a_slow_disk_holds_up_nobody_else() {
     }
     assert_eq!(rest, b"ok bye\n");
     trips.expect_p99("beside a slow disk", Duration::from_millis(10));
+    server.stop();
+}
+
+#[test]
+fn many_uploads_to_a_slow_disk_cost_little_memory_and_hold_up_nobody() {
+    if !can_inject() {
+        return;
+    }
+    const UPLOADS: usize = 100;
+    let folder = Folder::new();
+    let bytes = content(2 * MIB as usize, 1);
+    let _turn = one_at_a_time();
+    let server = folder.server("&upload=yes").start();
+    let lane = threads(server.pid(), "files");
+    let before = process::anonymous_bytes(server.pid());
+    let slow = Slow::start(&lane, "pwrite64", 20, &folder.beside("trace"));
+    let mut trips = Trips::new(&server);
+    let mut most = 0;
+    let sends = |number: usize| {
+        let mut filer = Filer::tcp(&server);
+        assert_eq!(filer.ask(&format!("put f{number} {}", bytes.len())), "ok 0");
+        filer.say(&bytes);
+        assert_eq!(filer.line(), "ok");
+    };
+    let sends = &sends;
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..UPLOADS)
+            .map(|number| scope.spawn(move || sends(number)))
+            .collect();
+        while !all.iter().all(|one| one.is_finished()) {
+            trips.trip();
+            if trips.count() % 100 == 0 {
+                most = most.max(process::anonymous_bytes(server.pid()));
+            }
+        }
+    });
+    drop(slow);
+    let grown = most.saturating_sub(before) / 1024;
+    eprintln!("{UPLOADS} uploads to a slow disk: {grown} KiB more");
+    // Half a MiB each, with what one read brings on top, and what a vector keeps spare.
+    assert!(grown < UPLOADS as u64 * 1_536, "{grown} KiB");
+    for number in 0..UPLOADS {
+        assert!(fs::read(folder.root().join(format!("f{number}"))).unwrap() == bytes);
+    }
+    trips.expect_p99("beside uploads to a slow disk", Duration::from_millis(10));
     server.stop();
 }
