@@ -8,9 +8,9 @@ use rustix::process::Signal;
 
 use crate::support::client::{read_all, run};
 use crate::support::folder::{Filer, Folder, content};
-use crate::support::have;
 use crate::support::server::Builder;
 use crate::support::socket::Kind;
+use crate::support::{have, wait_until};
 
 const OWN: &str = env!("CARGO_BIN_EXE_switchboard");
 
@@ -223,5 +223,63 @@ fn the_default_folder_is_made_below_the_data() {
     let root = server.folder().join("switchboard/files");
     fs::write(root.join("x"), b"12").unwrap();
     assert_eq!(Filer::tcp(&server).ask("size x"), "ok 2");
+    server.stop();
+}
+
+/// The blocks of a page that are for a shell, with the test's own port.
+fn shell_blocks(page: &str, port: u16) -> Vec<String> {
+    let blocks = page.split("```sh\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+    let port = port.to_string();
+    blocks.map(|block| block.replace("5001", &port)).collect()
+}
+
+#[test]
+fn the_commands_of_the_page_on_resuming_do_what_it_says() {
+    if !have("nc") || !have("bash") {
+        return;
+    }
+    let folder = Folder::new();
+    let bytes = content(3_000_000, 5);
+    folder.write("big.bin", &bytes);
+    let server = folder.server("&upload=replace").start();
+    let page = include_str!("../../docs/RESUMING.md");
+    let blocks = shell_blocks(page, server.tcp("files").port());
+    let [_ours, first, rest, compare, upload] = &blocks[..] else {
+        panic!("{} blocks", blocks.len());
+    };
+    let here = folder.beside("here");
+    fs::create_dir(&here).unwrap();
+    let run_here = |script: String| {
+        let script = format!("set -e; cd '{}'\n{script}", here.display());
+        let ended = run("bash", &["-c", &script], b"");
+        assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    // The answer is cut off in the middle.
+    let cut = first.replacen('\n', "\ntruncate -s 1000000 answer\n", 1);
+    let said = run_here(format!("{cut}{rest}{compare}"));
+    let hashes: Vec<_> = said.lines().skip(2).collect();
+    let [theirs, ours] = hashes[..] else {
+        panic!("{said}");
+    };
+    assert_eq!(theirs.rsplit(' ').next(), ours.split(' ').next(), "{said}");
+    assert!(fs::read(here.join("big.part")).unwrap() == bytes);
+
+    let newer = content(3_000_000, 6);
+    fs::write(here.join("big.bin"), &newer).unwrap();
+    let mut filer = Filer::tcp(&server);
+    assert_eq!(filer.ask("put big.bin 3000000"), "ok 0");
+    filer.say(&newer[..1_000_000]);
+    drop(filer);
+    // Its name says how much of it is safe.
+    wait_until("an upload that is left", || {
+        let left = folder.partials();
+        left.iter()
+            .any(|path| path.to_str().unwrap().contains("-3000000-1000000-"))
+    });
+    let said = run_here(format!("{upload}echo $kept $answer\n"));
+    assert_eq!(said, "1000000 ok\n");
+    assert!(fs::read(folder.root().join("big.bin")).unwrap() == newer);
     server.stop();
 }
