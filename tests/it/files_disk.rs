@@ -196,7 +196,7 @@ fn many_uploads_to_a_slow_disk_cost_little_memory_and_hold_up_nobody() {
             .collect();
         while !all.iter().all(|one| one.is_finished()) {
             trips.trip();
-            if trips.count() % 100 == 0 {
+            if trips.count().is_multiple_of(100) {
                 most = most.max(process::anonymous_bytes(server.pid()));
             }
         }
