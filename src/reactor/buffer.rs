@@ -1,6 +1,6 @@
 //! Bytes that the peer has not taken yet, kept with a connection only while there are any.
 
-use super::transfer::Sending;
+use super::transfer::{Receiving, Sending};
 
 /// Unsent output: a vector and where the unsent part of it begins.
 #[derive(Default)]
@@ -53,6 +53,14 @@ impl Outbound {
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }
+}
+
+/// Unused input, boxed so that a connection without any pays one word.
+#[derive(Default)]
+pub(super) struct Inbound {
+    pub bytes: Vec<u8>,
+    /// A file that takes what comes, in the session's place; what is in `bytes` comes behind it.
+    pub file: Option<Receiving>,
 }
 
 #[cfg(test)]

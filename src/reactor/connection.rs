@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-use super::buffer::Outbound;
+use super::buffer::{Inbound, Outbound};
 use super::stream::Stream;
 use super::transfer::Receiving;
 use crate::config::limits::{
@@ -96,14 +96,6 @@ pub(super) struct Connection {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub peer: Peer,
-}
-
-/// Unused input, boxed so that a connection without any pays one word.
-#[derive(Default)]
-pub(super) struct Inbound {
-    pub bytes: Vec<u8>,
-    /// A file that takes what comes, in the session's place; what is in `bytes` comes behind it.
-    pub file: Option<Receiving>,
 }
 
 // The size that the memory of an idle connection is reckoned with; mio adds an id in debug builds.

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::Reactor;
-use super::connection::{Connection, Inbound, Intake, Phase};
+use super::buffer::Inbound;
+use super::connection::{Connection, Intake, Phase};
 use super::hex::Said;
 use super::sources::Source;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::lane::FileJob;
 use crate::config::limits::RECEIVE_BYTES_MAX;
-use crate::reactor::connection::{Connection, Inbound};
+use crate::reactor::buffer::Inbound;
+use crate::reactor::connection::Connection;
 use crate::service::{OpenFile, ReceiveFile, TransferEnd};
 
 /// A range of a file that a peer fills.
