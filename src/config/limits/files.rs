@@ -60,6 +60,10 @@ pub const HASH_STEP_BYTES: u64 = 64 * 1024 * 1024;
 /// The largest upload, unless an option says otherwise.
 pub const UPLOAD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
+/// Unfinished uploads of one owner; of more, and of more than three quarters of all bytes, what it has
+/// left longest gives way.
+pub const PARTIALS_PER_OWNER_MAX: usize = 32;
+
 /// Bytes of all unfinished uploads together, with what those that run have declared.
 pub const PARTIALS_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
 

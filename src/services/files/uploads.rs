@@ -12,6 +12,7 @@
 //! beginning an upload and going away.
 
 mod folder;
+mod own;
 mod partial;
 mod room;
 
@@ -148,7 +149,7 @@ impl Uploads {
         let (parent, last) = self.parent(wanted.name)?;
         check_target(&parent, last, wanted.replace)?;
         let turn = self.folder.turn()?;
-        let found = self.folder.found(&turn)?;
+        let mut found = self.folder.found(&turn)?;
         let wish = Partial {
             key: key_of(wanted.name),
             owner: owner_of(wanted.owner),
@@ -156,6 +157,7 @@ impl Uploads {
             synced: 0,
             boot: self.boot.clone(),
         };
+        self.make_own_room(&mut found, &wish)?;
         let ours = || found.iter().filter(|found| found.partial.key == wish.key);
         if ours().any(|found| found.runs) {
             return Err(Refusal::Uploading);

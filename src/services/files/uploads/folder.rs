@@ -42,7 +42,7 @@ pub(super) struct Found {
     /// Bytes that it has.
     pub length: u64,
     /// Seconds since 1970.
-    modified: i64,
+    pub modified: i64,
     /// Somebody sends it just now.
     pub runs: bool,
 }

@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use super::*;
 
 /// A root that takes uploads.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
-    uploads: Uploads,
+    pub(super) uploads: Uploads,
 }
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     upload_max: 1000,
     partials_max: 3000,
     free_min: 0,
@@ -31,18 +31,18 @@ fn place() -> Place {
     place_in(tempfile::tempdir().unwrap(), LIMITS)
 }
 
-fn place_in(folder: TempDir, limits: Limits) -> Place {
+pub(super) fn place_in(folder: TempDir, limits: Limits) -> Place {
     let root = Arc::new(Root::at(folder.path()).unwrap());
     let uploads = Uploads::open(root, limits).unwrap();
     Place { folder, uploads }
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::parse(text.as_bytes()).unwrap()
 }
 
 impl Place {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -53,7 +53,7 @@ impl Place {
         place_in(self.folder, limits)
     }
 
-    fn begin(&self, target: &str, size: u64, offset: u64) -> Result<Upload, Refusal> {
+    pub(super) fn begin(&self, target: &str, size: u64, offset: u64) -> Result<Upload, Refusal> {
         let name = name(target);
         let wanted = Wanted {
             name: &name,
