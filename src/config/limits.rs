@@ -184,6 +184,14 @@ pub const FLOWS_MAX: usize = 16_384;
 /// Flows from one /24 of IPv4 or /64 of IPv6, loopback excepted: no network gets more than a quarter.
 pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
 
+/// Flows with a socket of their own, each a descriptor; a quarter of the connections at most. The
+/// oldest that has not proved itself gives way.
+pub const FLOW_SOCKETS_MAX: usize = 1_024;
+
+/// Bytes that the first answer of a transfer may have however short its request was: a block of TFTP.
+/// It may be repeated twice before the peer has proved itself.
+pub const TRANSFER_ANSWER_BYTES: usize = 516;
+
 /// Lines that wait for a terminal or pipe that takes none; later ones are dropped and counted.
 pub const OUTPUT_LINES_MAX: usize = 64 * 1024;
 

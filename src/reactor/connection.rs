@@ -157,7 +157,7 @@ impl Connection {
 
     /// Whether its peer speaks in datagrams.
     pub(super) fn is_flow(&self) -> bool {
-        matches!(self.stream, Stream::Flow(_))
+        matches!(self.stream, Stream::Flow { .. })
     }
 
     /// Ends the session in order: what is kept is still sent.
@@ -294,10 +294,16 @@ impl Connection {
     ///
     /// While a session has a deadline of its own the connection is not idle: somebody is owed
     /// something. Nor is one that is not read, or whose session pauses: it waits for us. Output that
-    /// waits must make progress in any case. A flow whose peer is silent is forgotten in any case:
-    /// its address may have been forged.
+    /// waits must make progress in any case. A flow whose peer is silent is forgotten in any case: its
+    /// address may have been forged. A transfer is ended by its service, which may wait for a slow
+    /// disk meanwhile.
     pub(super) fn next_deadline(&self, idle: Option<Duration>) -> Moment {
-        if self.is_flow() && self.phase == Phase::Open {
+        if let Stream::Flow { ends_itself, .. } = self.stream
+            && self.phase == Phase::Open
+        {
+            if ends_itself {
+                return self.deadline;
+            }
             let idle = idle.map_or(FLOW_IDLE, |idle| idle.min(FLOW_IDLE));
             return self.deadline.min(self.active_at.after(idle));
         }

@@ -265,13 +265,14 @@ impl Reactor {
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
         let kept_full = self.kept > KEPT_BYTES_MAX;
-        let taken = self.live + self.programs.descriptors();
+        let live = self.live + self.udp.flows.sockets();
+        let taken = live + self.programs.descriptors();
         if matches!(self.state, State::CatchingUp { .. }) {
             // They only come to be told, and take descriptors of the reserve for that.
-            return self.live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS
+            return live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS
                 && taken < self.settings.descriptors_max + DRAIN_EXTRA_CONNECTIONS;
         }
-        let full = self.live >= self.settings.connections_max
+        let full = live >= self.settings.connections_max
             || taken >= self.settings.descriptors_max
             || kept_full;
         if full && !self.paused {
@@ -291,9 +292,10 @@ impl Reactor {
     pub(super) fn resume_listeners(&mut self) {
         let low = |cap: usize| cap * RESUME_PERCENT / 100;
         let kept_low = KEPT_BYTES_MAX / 100 * RESUME_PERCENT;
+        let live = self.live + self.udp.flows.sockets();
         if self.paused
-            && self.live <= low(self.settings.connections_max)
-            && self.live + self.programs.descriptors() <= low(self.settings.descriptors_max)
+            && live <= low(self.settings.connections_max)
+            && live + self.programs.descriptors() <= low(self.settings.descriptors_max)
             && self.kept <= kept_low
         {
             self.paused = false;

@@ -128,7 +128,8 @@ pub struct Reactor {
     state: State,
     /// The shutdown began because the terminal has gone.
     hung_up: bool,
-    /// Connections that are not buried; flows are not counted, they take no descriptor.
+    /// Connections that are not buried; flows are not counted, which take no descriptor or are
+    /// counted with those that have a socket of their own.
     live: usize,
     /// Connections taken in all.
     accepted: u64,

@@ -76,7 +76,7 @@ impl Reactor {
             let (endpoint, accepted) = (&listener.endpoint, listener.accepted);
             let _ = writeln!(text, "listener {name} {endpoint} {state}, {accepted} taken");
         }
-        for (_, socket) in self.sources.datagrams() {
+        for (_, socket) in self.sources.datagrams().filter(|(_, s)| s.flow.is_none()) {
             let name = self.services[usize::from(socket.service)].entry.name;
             let (endpoint, waiting) = (&socket.endpoint, socket.waiting());
             let _ = writeln!(

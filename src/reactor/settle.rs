@@ -115,10 +115,14 @@ impl Reactor {
             if c.is_writing_file() {
                 return;
             }
-            if let Stream::Flow(number) = c.stream {
-                udp.flows.retire(number);
-            }
+            let own = match c.stream {
+                Stream::Flow { number, .. } => udp.flows.retire(number),
+                Stream::Tcp(_) | Stream::Unix(_) => None,
+            };
             dead.push(id);
+            if let Some(own) = own {
+                self.close_own_socket(own);
+            }
             return;
         }
         let crowded = *kept > KEPT_BYTES_MAX;
@@ -165,7 +169,11 @@ impl Reactor {
             };
             self.kept = self.kept.saturating_sub(c.kept());
             match c.stream {
-                Stream::Flow(number) => self.udp.flows.remove(number),
+                Stream::Flow { number, .. } => {
+                    if let Some(own) = self.udp.flows.remove(number) {
+                        self.close_own_socket(own);
+                    }
+                }
                 Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
             }
             // Dropping the socket ends its registration too; a failure here changes nothing.

@@ -16,9 +16,14 @@ use rustix::net::sockopt::set_socket_linger;
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// The number of a flow of datagrams. It has no socket of its own: it is never ready, and what
-    /// it is sent goes into the queue of the socket that it came by.
-    Flow(u32),
+    /// A flow of datagrams. It is never ready: datagrams are given to it by a UDP socket, and what it
+    /// is sent goes into that socket's queue.
+    Flow {
+        /// Its place among the flows.
+        number: u32,
+        /// Silence does not end it: its service does.
+        ends_itself: bool,
+    },
 }
 
 impl Stream {
@@ -30,7 +35,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Ok(stream.as_fd()),
             Self::Unix(stream) => Ok(stream.as_fd()),
-            Self::Flow(_) => Err(io::ErrorKind::NotConnected.into()),
+            Self::Flow { .. } => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -39,7 +44,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-            Self::Flow(_) => Ok(()),
+            Self::Flow { .. } => Ok(()),
         }
     }
 
@@ -48,7 +53,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
-            Self::Flow(_) => Ok(()),
+            Self::Flow { .. } => Ok(()),
         }
     }
 
@@ -82,7 +87,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
-            Self::Flow(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Self::Flow { .. } => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }
@@ -92,7 +97,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
-            Self::Flow(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Self::Flow { .. } => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -111,7 +116,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interest),
             Self::Unix(stream) => stream.register(registry, token, interest),
-            Self::Flow(_) => Ok(()),
+            Self::Flow { .. } => Ok(()),
         }
     }
 
@@ -124,7 +129,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.reregister(registry, token, interest),
             Self::Unix(stream) => stream.reregister(registry, token, interest),
-            Self::Flow(_) => Ok(()),
+            Self::Flow { .. } => Ok(()),
         }
     }
 
@@ -132,7 +137,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.deregister(registry),
             Self::Unix(stream) => stream.deregister(registry),
-            Self::Flow(_) => Ok(()),
+            Self::Flow { .. } => Ok(()),
         }
     }
 }

@@ -164,6 +164,10 @@ pub enum Datagrams {
     OneShot,
     /// All datagrams of one peer address are one session, until it closes or its deadline ends it.
     Flows,
+    /// As flows, but each answers from a port of its own, and hears its peer there too, unless the
+    /// listener says `port=single`. Silence does not end them: their service does, in time. A session
+    /// that closes and has used nothing of a datagram leaves it to a new one.
+    Transfers,
 }
 
 /// A word of the operator's console.

@@ -47,7 +47,8 @@ pub enum CloseReason {
     Shutdown,
     /// The server was shutting down and the grace ended with something still owed.
     GraceOver,
-    /// The peer reset the connection, or closed it before it had read everything (ECONNRESET, EPIPE).
+    /// The peer reset the connection, or closed it before it had read everything (ECONNRESET, EPIPE);
+    /// of a flow, its port is closed (ECONNREFUSED).
     Reset,
     /// The network gave up on the peer (ETIMEDOUT, EHOSTUNREACH).
     Vanished,
@@ -62,9 +63,10 @@ impl CloseReason {
         const EPIPE: i32 = 32;
         const ECONNRESET: i32 = 104;
         const ETIMEDOUT: i32 = 110;
+        const ECONNREFUSED: i32 = 111;
         const EHOSTUNREACH: i32 = 113;
         match errno {
-            Some(EPIPE | ECONNRESET) => Self::Reset,
+            Some(EPIPE | ECONNRESET | ECONNREFUSED) => Self::Reset,
             Some(ETIMEDOUT | EHOSTUNREACH) => Self::Vanished,
             Some(other) => Self::Io(u16::try_from(other).unwrap_or(0)),
             None => Self::Io(0),

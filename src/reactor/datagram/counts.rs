@@ -23,6 +23,33 @@ pub(in crate::reactor) struct Counts {
     pub overflowed: u64,
 }
 
+impl Counts {
+    /// Adds those of a socket that is closed.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self {
+            taken,
+            bytes_in,
+            sent,
+            bytes_out,
+            refused,
+            over_rate,
+            no_room,
+            over_credit,
+            unsent,
+            overflowed: _,
+        } = other;
+        self.taken += taken;
+        self.bytes_in += bytes_in;
+        self.sent += sent;
+        self.bytes_out += bytes_out;
+        self.refused += refused;
+        self.over_rate += over_rate;
+        self.no_room += no_room;
+        self.over_credit += over_credit;
+        self.unsent += unsent;
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -5,8 +5,13 @@
 //! receives what it is sent gets at most three times the bytes that came from it (RFC 9000, 8.1,
 //! has the same rule). Bytes are counted as they fill a line: whole IP packets, headers included.
 //! So the answer to an empty datagram may have 56 bytes over IPv4 and 96 over IPv6.
+//!
+//! A transfer is let off: a request of TFTP without options has some 20 bytes and its answer 516, and
+//! nothing smaller would tell whether the client is there. It may be sent three of those.
 
 use std::net::SocketAddr;
+
+use crate::config::limits::TRANSFER_ANSWER_BYTES;
 
 /// Bytes out for each byte in, to an address that has not proved itself.
 const FACTOR: u64 = 3;
@@ -22,10 +27,20 @@ const HEADERS_V6: u64 = 40 + 8;
 pub(in crate::reactor) struct Credit {
     packet_bytes_in: u64,
     packet_bytes_out: u64,
+    /// What may go out whatever came in.
+    free: u64,
     proved: bool,
 }
 
 impl Credit {
+    /// That of a transfer to that address.
+    pub(super) fn of_transfer(to: &SocketAddr) -> Self {
+        Self {
+            free: packet_bytes(to, TRANSFER_ANSWER_BYTES).saturating_mul(FACTOR),
+            ..Self::default()
+        }
+    }
+
     /// The address has sent a datagram of `len` bytes.
     pub(super) fn received(&mut self, from: &SocketAddr, len: usize) {
         self.packet_bytes_in = self.packet_bytes_in.saturating_add(packet_bytes(from, len));
@@ -39,7 +54,8 @@ impl Credit {
     /// Whether it may be sent one more datagram of `len` bytes; counts it if so.
     pub(super) fn spend(&mut self, to: &SocketAddr, len: usize) -> bool {
         let out = self.packet_bytes_out.saturating_add(packet_bytes(to, len));
-        let within = out <= self.packet_bytes_in.saturating_mul(FACTOR);
+        let earned = self.packet_bytes_in.saturating_mul(FACTOR);
+        let within = out <= earned.max(self.free);
         if within || self.proved {
             self.packet_bytes_out = out;
         }
@@ -87,6 +103,15 @@ mod tests {
         assert!(!credit.spend(&address, 512));
         credit.prove();
         assert!(credit.spend(&address, 512) && credit.spend(&address, 65_507));
+    }
+
+    #[test]
+    fn a_transfer_may_be_sent_three_blocks_for_a_short_request() {
+        let address: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let mut credit = Credit::of_transfer(&address);
+        credit.received(&address, 20);
+        assert_eq!((0..9).filter(|_| credit.spend(&address, 516)).count(), 3);
+        assert!(!credit.spend(&address, 0));
     }
 
     proptest! {

@@ -27,7 +27,9 @@ pub(in crate::reactor) struct Flow {
     pub key: FlowKey,
     pub credit: Credit,
     /// Its connection.
-    id: SourceId,
+    pub id: SourceId,
+    /// The socket of its own, if it has one.
+    pub own: Option<SourceId>,
     /// Its place in the order of coming.
     age: u64,
     /// It has given up its name; its place in the slab goes when its connection is buried.
@@ -41,6 +43,10 @@ pub(in crate::reactor) struct Flows {
     by_key: HashMap<FlowKey, u32>,
     /// Those that have not proved themselves, the oldest first.
     unproved: BTreeMap<u64, u32>,
+    /// Of these those that have a socket of their own.
+    unproved_own: BTreeMap<u64, u32>,
+    /// Sockets that belong to one flow each.
+    sockets: usize,
     networks: HashMap<u64, u32>,
     ages: u64,
 }
@@ -72,6 +78,22 @@ impl Flows {
         self.by_key.len()
     }
 
+    /// How many have a socket of their own.
+    pub(in crate::reactor) fn sockets(&self) -> usize {
+        self.sockets
+    }
+
+    /// Where there is no room for another socket: which flow that has one gives way.
+    pub(super) fn room_for_socket(&self) -> Room {
+        self.oldest(&self.unproved_own)
+    }
+
+    fn oldest(&self, unproved: &BTreeMap<u64, u32>) -> Room {
+        let oldest = unproved.first_key_value();
+        let oldest = oldest.and_then(|(_, number)| self.slab.get(*number as usize));
+        oldest.map_or(Room::Full, |flow| Room::Evict(flow.id))
+    }
+
     /// Whether one more may come from that peer.
     pub(super) fn room(&self, peer: &SocketAddr) -> Room {
         if let Some(network) = network(peer.ip())
@@ -82,19 +104,24 @@ impl Flows {
         if self.len() < FLOWS_MAX {
             return Room::Free;
         }
-        let oldest = self.unproved.first_key_value();
-        let oldest = oldest.and_then(|(_, number)| self.slab.get(*number as usize));
-        oldest.map_or(Room::Full, |flow| Room::Evict(flow.id))
+        self.oldest(&self.unproved)
     }
 
-    /// Adds a flow whose connection will be `id`; returns its number.
-    pub(super) fn insert(&mut self, key: FlowKey, credit: Credit, id: SourceId) -> u32 {
+    /// Adds a flow whose connection will be `id`, perhaps with a socket of its own; returns its number.
+    pub(super) fn insert(
+        &mut self,
+        key: FlowKey,
+        credit: Credit,
+        id: SourceId,
+        own: Option<SourceId>,
+    ) -> u32 {
         debug_assert!(!self.by_key.contains_key(&key), "a flow of each name");
         self.ages += 1;
         let flow = Flow {
             key,
             credit,
             id,
+            own,
             age: self.ages,
             retired: false,
         };
@@ -102,6 +129,10 @@ impl Flows {
         let number = u32::try_from(self.slab.insert(flow)).unwrap_or(u32::MAX);
         self.by_key.insert(key, number);
         self.unproved.insert(self.ages, number);
+        if own.is_some() {
+            self.unproved_own.insert(self.ages, number);
+            self.sockets += 1;
+        }
         if let Some(network) = network(key.peer.ip()) {
             *self.networks.entry(network).or_insert(0) += 1;
         }
@@ -113,19 +144,22 @@ impl Flows {
         if let Some(flow) = self.slab.get_mut(number as usize) {
             flow.credit.prove();
             self.unproved.remove(&flow.age);
+            self.unproved_own.remove(&flow.age);
         }
     }
 
-    /// The session has ended: the next datagram of that address begins a new flow.
-    pub(in crate::reactor) fn retire(&mut self, number: u32) {
-        let Some(flow) = self.slab.get_mut(number as usize) else {
-            return;
-        };
+    /// The session has ended: the next datagram of that address begins a new flow. Returns the
+    /// socket of its own, which is to be closed.
+    pub(in crate::reactor) fn retire(&mut self, number: u32) -> Option<SourceId> {
+        let flow = self.slab.get_mut(number as usize)?;
         if std::mem::replace(&mut flow.retired, true) {
-            return;
+            return None;
         }
         self.by_key.remove(&flow.key);
         self.unproved.remove(&flow.age);
+        self.unproved_own.remove(&flow.age);
+        let own = flow.own.take();
+        self.sockets -= usize::from(own.is_some());
         if let Some(network) = network(flow.key.peer.ip())
             && let Some(count) = self.networks.get_mut(&network)
         {
@@ -135,12 +169,14 @@ impl Flows {
             }
         }
         debug_assert!(self.unproved.len() <= self.by_key.len());
+        own
     }
 
-    /// The connection is buried: the number is free.
-    pub(in crate::reactor) fn remove(&mut self, number: u32) {
-        self.retire(number);
+    /// The connection is buried: the number is free. Returns what [`Flows::retire`] does.
+    pub(in crate::reactor) fn remove(&mut self, number: u32) -> Option<SourceId> {
+        let own = self.retire(number);
         let _ = self.slab.try_remove(number as usize);
+        own
     }
 }
 
@@ -183,15 +219,16 @@ mod tests {
                     key(LOOPBACK + n / 60_000, (n % 60_000) as u16),
                     Credit::default(),
                     id(n),
+                    None,
                 )
             })
             .collect();
         let peer = key(LOOPBACK, 65_000).peer;
         assert_eq!(flows.room(&peer), Room::Evict(id(0)));
         flows.prove(numbers[0]);
-        flows.retire(numbers[1]);
+        assert_eq!(flows.retire(numbers[1]), None);
         assert_eq!(flows.room(&peer), Room::Free);
-        flows.insert(key(LOOPBACK, 65_001), Credit::default(), id(count));
+        flows.insert(key(LOOPBACK, 65_001), Credit::default(), id(count), None);
         assert_eq!(flows.room(&peer), Room::Evict(id(2)));
         for number in numbers {
             flows.prove(number);
@@ -204,14 +241,37 @@ mod tests {
         let mut flows = Flows::default();
         for n in 0..FLOWS_PER_NETWORK_MAX {
             let port = u16::try_from(n / 256 + 1).unwrap();
-            flows.insert(key(0xc000_0200 + n % 256, port), Credit::default(), id(n));
+            flows.insert(
+                key(0xc000_0200 + n % 256, port),
+                Credit::default(),
+                id(n),
+                None,
+            );
         }
         assert_eq!(flows.room(&key(0xc000_0201, 60_000).peer), Room::Full);
         assert_eq!(flows.room(&key(0xc000_0301, 60_000).peer), Room::Free);
         for n in 0..FLOWS_PER_NETWORK_MAX {
-            flows.insert(key(LOOPBACK, n as u16), Credit::default(), id(n));
+            flows.insert(key(LOOPBACK, n as u16), Credit::default(), id(n), None);
         }
         assert_eq!(flows.room(&key(LOOPBACK, 60_000).peer), Room::Free);
+    }
+
+    #[test]
+    fn a_socket_of_its_own_is_given_back_once() {
+        let mut flows = Flows::default();
+        let plain = flows.insert(key(LOOPBACK, 1), Credit::default(), id(1), None);
+        let own = |n: u32| Some(id(100 + n));
+        let first = flows.insert(key(LOOPBACK, 2), Credit::default(), id(2), own(2));
+        let second = flows.insert(key(LOOPBACK, 3), Credit::default(), id(3), own(3));
+        assert_eq!(flows.sockets(), 2);
+        assert_eq!(flows.room_for_socket(), Room::Evict(id(2)));
+        flows.prove(first);
+        assert_eq!(flows.room_for_socket(), Room::Evict(id(3)));
+        assert_eq!(flows.retire(second), own(3));
+        assert_eq!(flows.remove(second), None);
+        assert_eq!((flows.remove(plain), flows.sockets()), (None, 1));
+        assert_eq!(flows.room_for_socket(), Room::Full);
+        assert_eq!((flows.remove(first), flows.sockets()), (own(2), 0));
     }
 
     proptest! {
@@ -229,7 +289,7 @@ mod tests {
                 prop_assert_eq!(found, model.get(&name).copied());
                 match (step, found) {
                     (0 | 1, None) => {
-                        let number = flows.insert(name, Credit::default(), id(at));
+                        let number = flows.insert(name, Credit::default(), id(at), None);
                         model.insert(name, (number, id(at)));
                     }
                     (1, Some((number, _))) => flows.prove(number),
@@ -238,7 +298,7 @@ mod tests {
                         model.remove(&name);
                         held.push(number);
                     }
-                    _ => held.drain(..).for_each(|number| flows.remove(number)),
+                    _ => held.drain(..).for_each(|number| assert_eq!(flows.remove(number), None)),
                 }
                 prop_assert_eq!(flows.len(), model.len());
                 prop_assert_eq!(flows.slab.len(), model.len() + held.len());

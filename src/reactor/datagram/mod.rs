@@ -2,14 +2,16 @@
 //!
 //! A datagram passes, in this order: the rules about who is never answered (`guard`), the rate of
 //! its source (`rate`), and then its session: one that lives for the call, or the connection of its
-//! flow (`flows`). What is sent goes through the rule against amplification (`credit`) into the
-//! socket's queue (`outgoing`), which leaves at the end of the socket's turn.
+//! flow (`flows`), which may have a socket of its own (`own`). What is sent goes through the rule
+//! against amplification (`credit`) into the socket's queue (`outgoing`), which leaves at the end of
+//! the socket's turn.
 
 mod counts;
 mod credit;
 mod flows;
 mod guard;
 mod outgoing;
+mod own;
 mod rate;
 mod sessions;
 mod socket;
@@ -39,21 +41,25 @@ use crate::config::limits::{
 use crate::config::options::{OptionError, Values};
 use crate::service::{Datagrams, Moment, SourceId};
 
-/// What `?rate=` says, on UDP listeners.
+/// What `?rate=` says on UDP listeners, and `?port=` where the service has transfers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct UdpOptions {
     /// Datagrams a second from each source; 0 for no limit.
     pub rate: Option<u32>,
+    /// Transfers answer from the listener's own port.
+    pub single_port: bool,
 }
 
 impl UdpOptions {
-    /// Reads the key; others are not its business.
+    /// Reads the keys; others are not its business.
     ///
     /// # Errors
-    /// Where it is no whole number in its range.
+    /// Where the rate is no whole number in its range, or the port is neither fresh nor single.
     pub fn from_values(values: &Values) -> Result<Self, OptionError> {
         let rate = values.number("rate", 0..=u64::from(DATAGRAM_RATE_MAX))?;
+        let ports = [("fresh", false), ("single", true)];
         Ok(Self {
+            single_port: values.choice("port", &ports, false)?,
             rate: rate.and_then(|rate| u32::try_from(rate).ok()),
         })
     }
@@ -90,6 +96,14 @@ pub(super) struct DatagramSocket {
     /// Its place among the listeners of its service, which names its options.
     place: u16,
     mode: Datagrams,
+    /// Its transfers answer from here.
+    single_port: bool,
+    /// The number of the one flow whose own socket it is.
+    pub flow: Option<u32>,
+    /// The listener that this flow came by.
+    asked: Option<SourceId>,
+    /// The network has said that the port of its one peer is closed.
+    is_refused: bool,
     /// Datagrams may be waiting: set by events, cleared when a call took all there were.
     pub readable: bool,
     /// The socket may take datagrams: cleared when it was full.
@@ -151,6 +165,10 @@ impl Reactor {
                 service,
                 place,
                 mode,
+                single_port: options.single_port,
+                flow: None,
+                asked: None,
+                is_refused: false,
                 readable: false,
                 writable: true,
                 queued: false,
@@ -187,6 +205,7 @@ impl Reactor {
             self.udp.inbox = Some(inbox);
             self.flush_datagrams(id);
         }
+        self.end_refused_flow(id);
         let Self {
             sources, run_queue, ..
         } = self;
@@ -222,6 +241,7 @@ impl Reactor {
             Err(error) => {
                 debug!(target: "switchboard", "{name} {}: {}", socket.endpoint, error.desc());
                 inbox.forget();
+                socket.is_refused = socket.flow.is_some() && error == Errno::ECONNREFUSED;
                 socket.errors += 1;
                 // It does not go away by itself: the next datagram that comes wakes the socket.
                 if socket.errors >= ACCEPT_ERRORS_IN_A_ROW {
@@ -244,6 +264,9 @@ impl Reactor {
         let Some(socket) = sources.datagram(id) else {
             return;
         };
+        if let Some(number) = socket.flow {
+            return self.arrive_at_own(number, arrival, payload);
+        }
         let name = services[usize::from(socket.service)].entry.name;
         let from = &arrival.from;
         if let Some(refusal) = guard::refusal(arrival, &udp.own_ports) {
@@ -265,7 +288,7 @@ impl Reactor {
             // Whoever comes while the server goes down finds it gone.
             Datagrams::OneShot if draining => {}
             Datagrams::OneShot => self.one_shot(id, arrival, payload),
-            Datagrams::Flows => self.deliver_to_flow(id, arrival, payload),
+            Datagrams::Flows | Datagrams::Transfers => self.deliver_to_flow(id, arrival, payload),
         }
     }
 
@@ -287,6 +310,7 @@ impl Reactor {
             socket.counts.unsent += flushed.lost;
             socket.writable = !flushed.full;
             if let Some(error) = flushed.error {
+                socket.is_refused |= socket.flow.is_some() && error == Errno::ECONNREFUSED;
                 let name = services[usize::from(socket.service)].entry.name;
                 let (lost, text) = (flushed.lost, error.desc());
                 debug!(target: "switchboard", "{name}: {lost} datagrams not sent: {text}");

@@ -6,6 +6,7 @@ use log::{debug, info, trace};
 
 use super::credit::Credit;
 use super::flows::{FlowKey, Room};
+use super::own::Own;
 use super::socket::Arrival;
 use super::{DatagramSocket, Local, debugging};
 use crate::reactor::Reactor;
@@ -14,7 +15,7 @@ use crate::reactor::hex::{Dump, Said};
 use crate::reactor::settle::log_opening;
 use crate::reactor::sources::Source;
 use crate::reactor::stream::Stream;
-use crate::service::{Call, CloseReason, Effects, Peer, SourceId};
+use crate::service::{Call, CloseReason, Datagrams, Effects, Peer, SourceId};
 
 impl Reactor {
     /// A datagram whose session lives for this call only. It has no place in the slab and no
@@ -80,20 +81,28 @@ impl Reactor {
             peer: arrival.from,
             local: arrival.at,
         };
-        let connection = match self.udp.flows.find(&key) {
-            Some((number, connection)) => {
-                if let Some(flow) = self.udp.flows.get_mut(number) {
-                    flow.credit.received(&arrival.from, payload.len());
-                }
-                Some(connection)
+        if let Some((number, connection)) = self.udp.flows.find(&key) {
+            if let Some(flow) = self.udp.flows.get_mut(number) {
+                flow.credit.received(&arrival.from, payload.len());
             }
-            // Whoever comes while the server goes down finds it gone.
-            None if self.is_draining() => None,
-            None => self.open_flow(key, payload.len()),
-        };
-        let Some(connection) = connection else {
-            return;
-        };
+            let is_taken = self.give_to_flow(connection, payload);
+            let socket = self.sources.datagram(id);
+            // A client that begins another transfer from the same port.
+            let begins = !is_taken && socket.is_some_and(|s| s.mode == Datagrams::Transfers);
+            if !begins || self.udp.flows.find(&key).is_some() {
+                return;
+            }
+        }
+        // Whoever comes while the server goes down finds it gone.
+        if !self.is_draining()
+            && let Some(connection) = self.open_flow(key, payload.len())
+        {
+            self.give_to_flow(connection, payload);
+        }
+    }
+
+    /// Gives a datagram to the session of a flow; false if it has closed and used nothing of it.
+    pub(super) fn give_to_flow(&mut self, connection: SourceId, payload: &[u8]) -> bool {
         let Self {
             sources,
             services,
@@ -103,12 +112,12 @@ impl Reactor {
             ..
         } = self;
         let Some(c) = sources.connection(connection) else {
-            return;
+            return true;
         };
         c.bytes_in += payload.len() as u64;
         c.active_at = *now;
         if c.phase != Phase::Open {
-            return;
+            return true;
         }
         let served = &mut services[usize::from(c.service)];
         let secret = served.entry.secret;
@@ -117,9 +126,11 @@ impl Reactor {
             "{} #{} receives{}", served.entry.name, c.number, Said { bytes: payload, secret }
         );
         let call = c.call(connection, *now, *operator, effects);
-        let _ = served.host.receive(c.session, payload, call);
+        let used = served.host.receive(c.session, payload, call);
+        let is_taken = used > 0 || effects.ending.is_none();
         self.settle(connection);
         self.conclude(connection, 0);
+        is_taken
     }
 
     /// Makes a flow and opens its session; `None` if there is no room for it, or if the session
@@ -135,14 +146,33 @@ impl Reactor {
                 return None;
             }
         }
+        let own = match self.own_socket(&key) {
+            Own::No => None,
+            Own::Socket(own) => Some(own),
+            Own::Refused => {
+                self.sources.datagram(key.socket)?.counts.no_room += 1;
+                return None;
+            }
+        };
         let socket = self.sources.datagram(key.socket)?;
-        let (service, place) = (socket.service, socket.place);
-        let mut credit = Credit::default();
+        let (service, place, mode) = (socket.service, socket.place, socket.mode);
+        let mut credit = match mode {
+            Datagrams::Transfers => Credit::of_transfer(&key.peer),
+            Datagrams::Flows | Datagrams::OneShot => Credit::default(),
+        };
         credit.received(&key.peer, len);
         let id = self.sources.next_id();
-        let number = self.udp.flows.insert(key, credit, id);
+        let number = self.udp.flows.insert(key, credit, id, own);
+        if let Some(own) = own.and_then(|own| self.sources.datagram(own)) {
+            own.flow = Some(number);
+        }
         self.numbers = self.numbers.wrapping_add(1);
-        let (stream, peer) = (Stream::Flow(number), Peer::from(key.peer));
+        let ends_itself = mode == Datagrams::Transfers;
+        let stream = Stream::Flow {
+            number,
+            ends_itself,
+        };
+        let peer = Peer::from(key.peer);
         let mut c = Connection::new(stream, peer, self.numbers, service, self.now);
         // It has no stream whose end could be waited for: it is gone as soon as it has closed.
         c.input_ended = true;
@@ -157,7 +187,7 @@ impl Reactor {
     }
 
     /// Ends a flow to make room for another.
-    fn evict(&mut self, id: SourceId) {
+    pub(super) fn evict(&mut self, id: SourceId) {
         if let Some(c) = self.sources.connection(id) {
             c.abort(CloseReason::Crowded);
             self.conclude(id, 0);
@@ -174,7 +204,7 @@ impl Reactor {
             run_queue,
             ..
         } = self;
-        let Some(Stream::Flow(number)) = sources.connection(id).map(|c| &c.stream) else {
+        let Some(Stream::Flow { number, .. }) = sources.connection(id).map(|c| &c.stream) else {
             return;
         };
         let number = *number;
@@ -185,12 +215,17 @@ impl Reactor {
             return;
         };
         let key = flow.key;
+        let (from, leaves_by) = match flow.own {
+            // It is bound to the address that was asked.
+            Some(own) => (None, own),
+            None => (key.local, key.socket),
+        };
         let mut queued = 0;
-        if let Some(socket) = sources.datagram(key.socket) {
+        if let Some(socket) = sources.datagram(leaves_by) {
             let name = services[usize::from(socket.service)].entry.name;
-            queued = socket.queue(name, effects, &mut flow.credit, key.peer, key.local);
+            queued = socket.queue(name, effects, &mut flow.credit, key.peer, from);
             if queued > 0 || !socket.outgoing.is_empty() {
-                run_queue.push(key.socket, &mut socket.queued);
+                run_queue.push(leaves_by, &mut socket.queued);
             }
         }
         effects.output.clear();

@@ -14,7 +14,7 @@ use nix::sys::socket::{
     recvmmsg, sendmmsg, setsockopt, sockopt,
 };
 use rustix::net::sockopt::set_ipv6_v6only;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
 
 use super::Local;
 use crate::config::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_SOCKET_BYTES, DATAGRAMS_PER_CALL};
@@ -102,6 +102,29 @@ impl Socket {
     /// Binds without SO_REUSEADDR and SO_REUSEPORT: with either a second server could take all
     /// datagrams without a word (socket(7)).
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let bound = Self::open(address)?;
+        let got = |size: nix::Result<usize>| size.unwrap_or(0);
+        let socket = &bound.inner;
+        debug!(
+            target: "switchboard",
+            "udp://{address}: buffers of {} bytes in and {} bytes out; {} were asked for (the kernel \
+             doubles what it grants)",
+            got(getsockopt(socket, sockopt::RcvBuf)),
+            got(getsockopt(socket, sockopt::SndBuf)),
+            DATAGRAM_SOCKET_BYTES,
+        );
+        Ok(bound)
+    }
+
+    /// A socket at a new port of that address, for one peer: the kernel gives it nothing from others
+    /// once it is connected, and says by ECONNREFUSED that the peer's port is closed.
+    pub(super) fn connected(local: SocketAddr, peer: &SocketAddr) -> io::Result<Self> {
+        let opened = Self::open(local)?;
+        connect(&opened.inner, peer)?;
+        Ok(opened)
+    }
+
+    fn open(address: SocketAddr) -> io::Result<Self> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -131,15 +154,6 @@ impl Socket {
         let _ = setsockopt(&socket, sockopt::RcvBuf, &DATAGRAM_SOCKET_BYTES);
         let _ = setsockopt(&socket, sockopt::SndBuf, &DATAGRAM_SOCKET_BYTES);
         bind(&socket, &address)?;
-        let got = |size: nix::Result<usize>| size.unwrap_or(0);
-        debug!(
-            target: "switchboard",
-            "udp://{address}: buffers of {} bytes in and {} bytes out; {} were asked for (the kernel \
-             doubles what it grants)",
-            got(getsockopt(&socket, sockopt::RcvBuf)),
-            got(getsockopt(&socket, sockopt::SndBuf)),
-            DATAGRAM_SOCKET_BYTES,
-        );
         Ok(Self {
             inner: UdpSocket::from_std(std::net::UdpSocket::from(socket)),
             wildcard,

@@ -1,5 +1,5 @@
-//! `files`: the regular files below one folder, over a text wire and over the wire of the labs'
-//! client; both resume.
+//! `files`: the regular files below one folder, over a text wire, over the wire of the labs' client,
+//! and over TFTP; all resume.
 //!
 //! What blocks runs on a pool of threads (`work`). The bytes of files do not pass through here: they
 //! are transfers of the reactor.
@@ -17,8 +17,8 @@ use crate::config::limits::{
 };
 use crate::config::options::Opt;
 use crate::service::{
-    BYE, CloseReason, Cx, Entry, Host, Kit, Lane, Moment, Peer, Service, ServiceCx, SourceId,
-    TransferEnd,
+    BYE, CloseReason, Cx, Datagrams, Entry, Host, Kit, Lane, Moment, Peer, Service, ServiceCx,
+    SourceId, TransferEnd,
 };
 use crate::wire::line::{Lines, Next};
 
@@ -32,6 +32,7 @@ pub mod refusal;
 pub mod root;
 mod task;
 mod text;
+mod tftp;
 pub mod uploads;
 pub mod version;
 mod work;
@@ -72,15 +73,21 @@ Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001",
         Opt {
             key: "wire",
             default: "auto",
-            help: "auto, text or lab",
+            help: "auto, text or lab; of streams",
+        },
+        Opt {
+            key: "port",
+            default: "fresh",
+            help: "fresh or single, of udp://: each transfer answers from a port of its own, or all \
+                   from the listener's",
         },
     ],
-    datagrams: None,
+    datagrams: Some(Datagrams::Transfers),
     console: &[],
     transfers: true,
     secret: false,
     takes_lines: false,
-    board: &["tcp://127.0.0.1:5001"],
+    board: &["tcp://127.0.0.1:5001", "udp://127.0.0.1:5001"],
     build: |listeners| Host::build(listeners, |options| Shared::of(options).map(Files::new)),
 };
 
@@ -90,11 +97,14 @@ pub struct Files {
     lane: Lane<Work>,
     /// When it was last looked for uploads that nobody went on with.
     swept_at: Moment,
+    tftp: tftp::Scratch,
 }
 
 /// One client.
 pub struct Session {
     wire: Wire,
+    /// Of a client that speaks in datagrams; the rest is then of no use.
+    tftp: Option<Box<tftp::Transfer>>,
     lines: Lines,
     /// What is under way: then no command is read.
     task: Option<Box<Task>>,
@@ -108,6 +118,7 @@ impl Files {
             shared,
             lane: Lane::default(),
             swept_at: Moment::ZERO,
+            tftp: tftp::Scratch::default(),
         }
     }
 
@@ -206,6 +217,7 @@ impl Service for Files {
         }
         Session {
             wire: cx.options().wire,
+            tftp: cx.is_datagram().then(Box::default),
             lines: Lines::default(),
             task: None,
             ended: false,
@@ -214,6 +226,9 @@ impl Service for Files {
     }
 
     fn receive(&mut self, s: &mut Session, input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
+        if let Some(transfer) = &mut s.tftp {
+            return self.take_packet(transfer, input, cx);
+        }
         if s.wire == Wire::Auto {
             s.wire = match input.first() {
                 None => return 0,
@@ -244,7 +259,17 @@ impl Service for Files {
         }
     }
 
+    fn deadline(&mut self, s: &mut Session, cx: &mut Cx<'_, Self>) {
+        match &mut s.tftp {
+            Some(transfer) => self.tftp_expired(transfer, cx),
+            None => cx.close(CloseReason::IdleTimeout),
+        }
+    }
+
     fn done(&mut self, s: &mut Session, done: Done, cx: &mut Cx<'_, Self>) {
+        if let Some(transfer) = &mut s.tftp {
+            return self.tftp_done(transfer, done, cx);
+        }
         let Some(task) = s.task.take() else {
             return;
         };
@@ -280,6 +305,9 @@ impl Service for Files {
     }
 
     fn shutting_down(&mut self, s: &mut Session, cx: &mut Cx<'_, Self>) {
+        if let Some(transfer) = &mut s.tftp {
+            return self.tftp_leaves(transfer, cx);
+        }
         // A file that is on its way is owed; an upload has a client that can resume it.
         match s.task.as_deref() {
             None | Some(Task::Receiving(_)) => {
@@ -293,7 +321,11 @@ impl Service for Files {
     }
 
     fn closed(&mut self, s: Session, cx: &mut ServiceCx<'_>) {
-        if let Some(upload) = s.task.and_then(|task| task.into_upload()) {
+        let upload = match s.tftp {
+            Some(transfer) => transfer.into_upload(),
+            None => s.task.and_then(|task| task.into_upload()),
+        };
+        if let Some(upload) = upload {
             let _ = cx.offload(&self.lane, SourceId::NOBODY, Work::Keep(upload));
         }
     }

@@ -113,7 +113,7 @@ fn put(file: &[u8], size: &[u8], more: &[&[u8]], cx: &Cx<'_, Files>) -> Result<S
     };
     let work = Work::Begin {
         name: name(file)?,
-        size,
+        size: Some(size),
         offset: offset.min(size),
         owner: owner_of(cx.peer()),
         replace: upload == Upload::Replace,

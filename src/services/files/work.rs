@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::cached::warm_up;
 use super::hash::{Hashing, Step, hex};
 use super::name::Name;
 use super::refusal::Refusal;
 use super::root::{Entry, Listing, Opened, Root};
 use super::uploads::{Swept, Upload, Uploads, Wanted};
 use super::version::Version;
-use crate::config::limits::{FILE_READ_BYTES, PARTIAL_AGE_MAX};
+use crate::config::limits::{
+    FILE_READ_BYTES, PARTIAL_AGE_MAX, READ_AHEAD_BYTES, UPLOAD_CHECK_BYTES,
+};
 use crate::service::OpenFile;
 
 /// A piece of work.
@@ -21,10 +24,23 @@ pub enum Work {
     /// The next entries of a listing.
     More(Listing),
     Open(Name),
+    /// Reads bytes that were not in memory, and has what follows them fetched.
+    Read {
+        file: Arc<Opened>,
+        offset: u64,
+        len: usize,
+    },
+    /// Writes bytes of an upload there.
+    Write {
+        upload: Arc<Upload>,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     Hash(Box<Hashing>),
     Begin {
         name: Name,
-        size: u64,
+        /// `None` where only its end tells.
+        size: Option<u64>,
         offset: u64,
         owner: Vec<u8>,
         replace: bool,
@@ -43,6 +59,10 @@ pub enum Work {
 pub enum Done {
     Listed(Result<(Vec<Entry>, Listing), Refusal>),
     Opened(Result<Arc<Opened>, Refusal>),
+    /// As many bytes as were asked for, or as there are.
+    Read(Result<Vec<u8>, Refusal>),
+    /// How many bytes.
+    Wrote(Result<u64, Refusal>),
     Hashed(Result<Step, Refusal>),
     Begun(Result<Arc<Upload>, Refusal>),
     Checked(Arc<Upload>, Result<(), Refusal>),
@@ -90,6 +110,14 @@ impl Worker {
             Work::List(name) => Done::Listed(self.root.list(name.as_ref()).and_then(next)),
             Work::More(listing) => Done::Listed(next(listing)),
             Work::Open(name) => Done::Opened(self.root.open(&name).map(Arc::new)),
+            Work::Read { file, offset, len } => {
+                Done::Read(read(&file, offset, len, &mut self.buffer))
+            }
+            Work::Write {
+                upload,
+                offset,
+                bytes,
+            } => Done::Wrote(self.write(&upload, offset, &bytes)),
             Work::Hash(hashing) => Done::Hashed(hashing.step(&mut self.buffer)),
             Work::Begin {
                 name,
@@ -100,7 +128,7 @@ impl Worker {
             } => Done::Begun(self.uploads().and_then(|uploads| {
                 let wanted = Wanted {
                     name: &name,
-                    size: Some(size),
+                    size,
                     offset,
                     owner: &owner,
                     replace,
@@ -128,6 +156,17 @@ impl Worker {
     fn uploads(&self) -> Result<&Uploads, Refusal> {
         let none = || Refusal::Other("nothing is uploaded here".to_owned());
         self.uploads.as_deref().ok_or_else(none)
+    }
+
+    fn write(&self, upload: &Upload, offset: u64, bytes: &[u8]) -> Result<u64, Refusal> {
+        let len = bytes.len() as u64;
+        upload.file.write_all_at(bytes, offset)?;
+        // Whoever said how large the file is was told before whether there is room for it.
+        let checks = |at: u64| at / UPLOAD_CHECK_BYTES;
+        if checks(offset) != checks(offset.saturating_add(len)) {
+            self.uploads()?.check_room(upload)?;
+        }
+        Ok(len)
     }
 
     fn publish(&mut self, upload: Arc<Upload>, hash: Option<String>) -> Done {
@@ -164,6 +203,29 @@ impl Worker {
             }
         }
     }
+}
+
+/// Waits for the disk.
+fn read(file: &Opened, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Refusal> {
+    let ahead = offset
+        .saturating_add(READ_AHEAD_BYTES as u64)
+        .min(file.version.size);
+    warm_up(&file.file, &(offset..ahead), buffer)?;
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file
+            .file
+            .read_at(&mut bytes[filled..], offset + filled as u64)
+        {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// The upload itself: whoever ends it is the last who has it, as transfers give it back first.

@@ -150,6 +150,11 @@ impl Sender {
         self.position.saturating_sub(self.ready.len() as u64)
     }
 
+    /// How far the file was taken: where what was asked for begins.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Takes a datagram of the peer; what makes no sense here is ignored.
     pub fn receive(&mut self, datagram: &[u8], now: Duration, effects: &mut Effects) {
         if self.has_ended() {

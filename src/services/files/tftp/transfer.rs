@@ -1,0 +1,72 @@
+//! What is remembered of one transfer.
+
+use std::sync::Arc;
+
+use super::super::root::Opened;
+use super::super::uploads::Upload;
+use crate::service::CloseReason;
+use crate::wire::tftp::{Packet, Receiver, Sender};
+
+/// One transfer.
+#[derive(Default)]
+pub struct Transfer {
+    /// The request as it came; the same again is no new one.
+    pub(super) request: Vec<u8>,
+    pub(super) state: State,
+    /// The server is going down.
+    pub(super) is_leaving: bool,
+}
+
+/// How far a transfer has come.
+#[derive(Default)]
+pub(super) enum State {
+    /// Nothing has come.
+    #[default]
+    New,
+    /// The lane opens the file, or begins the upload.
+    Opening,
+    /// A file goes out.
+    Sending(Box<Sender>, Arc<Opened>),
+    /// A file comes in.
+    Receiving(Box<Receiver>, Incoming),
+    /// It is over.
+    Over,
+}
+
+/// A file that comes in.
+pub(super) struct Incoming {
+    /// `None` once it is being published, or after that.
+    pub(super) upload: Option<Arc<Upload>>,
+    /// Writes that the lane has not done yet.
+    pub(super) writing: usize,
+    /// All has come, and is to be published behind the last write.
+    pub(super) is_all: bool,
+    /// Nothing more comes; what has is to be kept behind the last write.
+    pub(super) ended: Option<CloseReason>,
+}
+
+impl Transfer {
+    /// The upload that is in its hands, if one is.
+    pub(in super::super) fn into_upload(self) -> Option<Arc<Upload>> {
+        match self.state {
+            State::Receiving(_, incoming) => incoming.upload,
+            _ => None,
+        }
+    }
+
+    /// Whether that request begins another transfer, and does not only come again.
+    pub(super) fn is_ended_by(&self, datagram: &[u8]) -> bool {
+        let may_be = matches!(datagram, [0, 1 | 2, ..]) && !matches!(self.state, State::New);
+        let is_request = || {
+            matches!(
+                Packet::parse(datagram),
+                Ok(Packet::Read(_) | Packet::Write(_))
+            )
+        };
+        let is_done = match &self.state {
+            State::Receiving(receiver, _) => receiver.is_whole(),
+            _ => false,
+        };
+        may_be && (is_done || datagram != self.request) && is_request()
+    }
+}
