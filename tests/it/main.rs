@@ -49,6 +49,8 @@ mod signals;
 mod slot;
 mod sum;
 mod talk;
+mod tftp;
+mod tftp_ports;
 mod tour;
 mod udp;
 mod udp_forged;
