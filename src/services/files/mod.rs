@@ -51,9 +51,12 @@ it names.
 A first byte that is a digit is the wire of the labs: 0 fetches all of default=, 1 and 2 the rest
 from an offset.
 A file that changes while it is fetched ends as broken, over TCP by a reset.
+On udp:// it is TFTP, with blksize, tsize, timeout, windowsize, netascii, and an offset that
+resumes; each transfer has a port of its own unless port=single.
 Limits: a line has at most 4096 bytes, a name 1024; an upload at most 16 GiB; list shows 10000
 entries.
-Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001",
+Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001
+         curl tftp://127.0.0.1:5001/source_file.txt",
     options: &[
         Opt {
             key: "root",
