@@ -45,7 +45,9 @@ fn steps(page: &str) -> Vec<Step> {
 /// know the default board by heart, are told theirs.
 fn adapted(command: &str, server: &Server) -> String {
     let mut command = command.to_owned();
-    let datagrams = command.contains("nc -u ") || command.contains(" udp://");
+    let datagrams = ["nc -u ", " udp://", "tftp://"]
+        .iter()
+        .any(|words| command.contains(words));
     for (service, port) in PORTS {
         let real = match datagrams {
             true if DATAGRAMS.contains(&service) => udp_of(server, service, 0),
@@ -84,7 +86,7 @@ const PORTS: [(&str, &str); 8] = [
     ("exec", "8080"),
 ];
 
-const DATAGRAMS: [&str; 2] = ["echo", "guess"];
+const DATAGRAMS: [&str; 3] = ["echo", "guess", "files"];
 
 /// Our clients, and the service that each is for.
 const CLIENTS: [(&str, &str); 7] = [
@@ -98,7 +100,7 @@ const CLIENTS: [(&str, &str); 7] = [
 ];
 
 /// The listeners of the page: those of the default board, and the one with a program.
-const LISTENERS: [&str; 13] = [
+const LISTENERS: [&str; 14] = [
     "slot=tcp://127.0.0.1:0",
     "sum=tcp://127.0.0.1:0",
     "sum=unix:DIR/switchboard/sum.sock",
@@ -111,6 +113,7 @@ const LISTENERS: [&str; 13] = [
     "guess=tcp://127.0.0.1:0",
     "guess=udp://127.0.0.1:0",
     "files=tcp://127.0.0.1:0",
+    "files=udp://127.0.0.1:0",
     "exec=tcp://127.0.0.1:0?run=./docs/examples/dialog.sh",
 ];
 
@@ -128,7 +131,7 @@ fn operate(server: &mut Server) -> JoinHandle<()> {
 
 #[test]
 fn every_command_of_the_readme_gives_what_stands_below_it() {
-    let programs = ["nc.openbsd", "ncat", "socat", "busybox"];
+    let programs = ["nc.openbsd", "ncat", "socat", "busybox", "curl"];
     if !programs.iter().all(|program| have(program)) {
         return;
     }
