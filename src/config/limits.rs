@@ -188,6 +188,10 @@ pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
 /// oldest that has not proved itself gives way.
 pub const FLOW_SOCKETS_MAX: usize = 1_024;
 
+/// Transfers that other machines may begin in a second, all together: so many times three first answers
+/// go at most to whoever is forged as a source (1.6 MB a second).
+pub const TRANSFERS_BEGUN_PER_SECOND: u32 = 1_000;
+
 /// Bytes that the first answer of a transfer may have however short its request was: a block of TFTP.
 /// It may be repeated twice before the peer has proved itself.
 pub const TRANSFER_ANSWER_BYTES: usize = 516;

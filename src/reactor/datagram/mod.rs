@@ -29,7 +29,7 @@ use self::counts::Counts;
 use self::flows::Flows;
 use self::guard::Loops;
 use self::outgoing::Outgoing;
-use self::rate::Rates;
+use self::rate::{Bucket, Rates};
 use self::socket::{Arrival, Inbox, Socket, Taken};
 use super::sources::{Source, token};
 use super::{Reactor, StartError, bind};
@@ -70,6 +70,8 @@ impl UdpOptions {
 pub(super) struct Udp {
     /// The sessions of addresses that speak in datagrams.
     pub flows: Flows,
+    /// How many transfers others may begin.
+    begun: Bucket,
     /// The ports of our UDP sockets.
     own_ports: Vec<u16>,
     /// Every batch of datagrams goes here; made with the first UDP socket.

@@ -24,8 +24,8 @@ pub(super) struct Rates {
 }
 
 /// Tokens as time: a full bucket has one second, a datagram costs its share of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bucket {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bucket {
     /// When the bucket will be full again.
     full_at: Moment,
 }
@@ -38,7 +38,7 @@ impl Bucket {
     };
 
     /// Takes one token out, if there is one.
-    fn take(&mut self, rate: u32, now: Moment) -> bool {
+    pub(super) fn take(&mut self, rate: u32, now: Moment) -> bool {
         let missing = self.full_at.since(now);
         let cost = std::time::Duration::from_nanos(SECOND_NANOS / u64::from(rate.max(1)));
         let fits = missing + cost <= std::time::Duration::from_nanos(SECOND_NANOS);

@@ -9,6 +9,7 @@ use super::flows::{FlowKey, Room};
 use super::own::Own;
 use super::socket::Arrival;
 use super::{DatagramSocket, Local, debugging};
+use crate::config::limits::TRANSFERS_BEGUN_PER_SECOND;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Phase};
 use crate::reactor::hex::{Dump, Said};
@@ -136,6 +137,11 @@ impl Reactor {
     /// Makes a flow and opens its session; `None` if there is no room for it, or if the session
     /// closed at once.
     fn open_flow(&mut self, key: FlowKey, len: usize) -> Option<SourceId> {
+        if !self.may_begin(&key) {
+            self.sources.datagram(key.socket)?.counts.over_rate += 1;
+            debug!(target: "switchboard", "{}: too many transfers begin", key.peer);
+            return None;
+        }
         match self.udp.flows.room(&key.peer) {
             Room::Free => {}
             Room::Evict(oldest) => self.evict(oldest),
@@ -184,6 +190,16 @@ impl Reactor {
         self.settle(id);
         self.conclude(id, 0);
         Some(id)
+    }
+
+    /// Whether a flow may begin now. A transfer is sent more than three times what came for it, so
+    /// forged sources may not begin any number of them.
+    fn may_begin(&mut self, key: &FlowKey) -> bool {
+        let socket = self.sources.datagram(key.socket);
+        let is_transfer = socket.is_some_and(|socket| socket.mode == Datagrams::Transfers);
+        !is_transfer
+            || key.peer.ip().is_loopback()
+            || self.udp.begun.take(TRANSFERS_BEGUN_PER_SECOND, self.now)
     }
 
     /// Ends a flow to make room for another.
