@@ -102,7 +102,11 @@ proptest! {
         for entry in services::ALL.iter().filter(|entry| entry.datagrams.is_some()) {
             // What comes back from an echo is the client's own.
             let own_words = entry.datagrams == Some(Datagrams::Flows);
-            let mut t = Harness::new(entry, "");
+            let options = match entry.name {
+                "files" => "root=tests/wire/files",
+                _ => "",
+            };
+            let mut t = Harness::new(entry, options);
             let mut a = t.open_datagram_at(0);
             let mut complained = false;
             for (datagram, pause) in &all {
