@@ -35,6 +35,8 @@ impl Call {
             // Two resets in a row make the same password a new one: it is refused if it was looked
             // at before the second. All other passwords are used once.
             Some(Told::Wrong) if is_default => Some(before.clone()),
+            // Refused for what happened while it was under way; it has changed nothing.
+            Some(Told::ChangedHands) => Some(before.clone()),
             Some(seen) => (*seen == told).then_some(locker),
             None => Some(locker),
         }

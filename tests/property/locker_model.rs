@@ -42,6 +42,8 @@ pub enum Told {
     InUse,
     Free,
     Wrong,
+    /// It has another password than when the reset was asked for.
+    ChangedHands,
 }
 
 /// One locker, as its description has it.
@@ -152,6 +154,9 @@ pub fn read(locker: usize, ask: &Ask, text: &str) -> Result<Option<Told>, String
             if last.starts_with("error: too many wrong passwords for locker ") =>
         {
             return Ok(None);
+        }
+        (Ask::Reset, last) if last.ends_with(" has changed hands; nothing was changed") => {
+            Told::ChangedHands
         }
         (_, "error: busy, try again") => return Ok(None),
         _ => return Err(other()),

@@ -196,6 +196,14 @@ impl Kiosks {
             }
             Some(CloseReason::ClientLeft) => client.left || leaves,
             Some(CloseReason::ClientEnded) => client.ended && !waits && !client.left,
+            // Its locker changed hands behind the answer that asked for the item.
+            Some(CloseReason::ItemRefused) => {
+                let mut silent = client
+                    .commands
+                    .iter()
+                    .take_while(|one| one.what.is_silent());
+                silent.any(|one| matches!(one.what, What::Item(..)) && client.is_sent(one))
+            }
             Some(CloseReason::Shutdown) => client.told && !client.owed && !client.left,
             Some(_) => false,
         }

@@ -136,3 +136,19 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+/// Whether a password may be looked at.
+pub(super) fn check_length(password: &Secret) -> Result<(), Answer> {
+    match (1..=LOCKER_PASSWORD_BYTES_MAX).contains(&password.len()) {
+        true => Ok(()),
+        false => Err(Answer::No(Refusal::PasswordLength)),
+    }
+}
+
+/// Whether an item may be put in.
+pub(super) fn check_item(item: &[u8]) -> Result<(), Answer> {
+    match (1..=LOCKER_ITEM_BYTES_MAX).contains(&item.len()) {
+        true => Ok(()),
+        false => Err(Answer::No(Refusal::ItemLength)),
+    }
+}

@@ -3,7 +3,7 @@
 //! A password that is right changes nothing by itself: the store does the change only if the locker
 //! still has the epoch that the password was right for, in the same transaction.
 
-use super::ask::{Answer, Ask, Purpose, Refusal};
+use super::ask::{Answer, Ask, Purpose, Refusal, check_item, check_length};
 use super::guard::{Source, Standing, Unused, Verdict};
 use super::mirror::Locker;
 use super::outcome::job;
@@ -11,7 +11,7 @@ use super::password::{Checked, HashJob, HashOutcome, Proof, Secret};
 use super::store::Change;
 use super::under_way::{Delayed, Hashing, NO_EPOCH, Shown, Try};
 use super::{Lockers, Session};
-use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX, LOCKER_PASSWORD_BYTES_MAX};
+use crate::config::limits::LOCKER_ITEMS_MAX;
 use crate::service::{Cx, ServiceCx, SourceId};
 
 /// The password of a locker that an administrator has reset.
@@ -218,9 +218,12 @@ impl Lockers {
                 begun
             }
             (Hashing::Reset { locker, epoch, .. }, HashOutcome::Made(Ok(hash))) => {
-                match self.still_has(locker, epoch) {
-                    true => self.change(s.source, locker, Change::Reset { hash }, cx),
-                    false => Err(Answer::No(Refusal::ChangedHands(locker))),
+                match self.lockers.get(locker as usize) {
+                    Some(found) if !found.in_use => Err(Answer::No(Refusal::Free(locker))),
+                    Some(found) if found.epoch == epoch => {
+                        self.change(s.source, locker, Change::Reset { hash }, cx)
+                    }
+                    _ => Err(Answer::No(Refusal::ChangedHands(locker))),
                 }
             }
             (Hashing::Open(tried), HashOutcome::Checked(Ok(checked))) => {
@@ -382,18 +385,4 @@ fn reset_work((locker, epoch): (u32, u64), actor: String) -> (Hashing, HashJob) 
         actor,
     };
     (hashing, HashJob::Make { password })
-}
-
-fn check_length(password: &Secret) -> Result<(), Answer> {
-    match (1..=LOCKER_PASSWORD_BYTES_MAX).contains(&password.len()) {
-        true => Ok(()),
-        false => Err(Answer::No(Refusal::PasswordLength)),
-    }
-}
-
-fn check_item(item: &[u8]) -> Result<(), Answer> {
-    match (1..=LOCKER_ITEM_BYTES_MAX).contains(&item.len()) {
-        true => Ok(()),
-        false => Err(Answer::No(Refusal::ItemLength)),
-    }
 }
