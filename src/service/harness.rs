@@ -355,7 +355,9 @@ impl Harness {
         }
         // What came meanwhile, while the lanes ran, stands behind.
         input.append(&mut state.kept);
-        let bounded = state.paused || input.len() <= INPUT_KEPT_BYTES_MAX;
+        // Whoever has closed gets no more, and whoever pauses or yields has left it for later.
+        let later = state.paused || state.ending.is_some() || self.resumed.contains(&place);
+        let bounded = later || input.len() <= INPUT_KEPT_BYTES_MAX;
         assert!(bounded, "the service bounds its own messages");
         state.kept = input;
         self.go_on();

@@ -336,3 +336,13 @@ fn the_count_is_the_same_wherever_it_stands() {
         assert!((ENTRY.build)(&[values(wrong)]).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn commands_with_long_answers_wait_until_those_have_gone_out() {
+    let mut t = lockers();
+    let a = t.open();
+    let commands = b"help\n".repeat(3000);
+    t.feed(a, &commands);
+    let text = String::from_utf8(t.take(a)).unwrap();
+    assert_eq!(text.matches("\nok\n").count(), 3000);
+}
