@@ -93,7 +93,7 @@ const GAP: Duration = Duration::from_millis(50);
 const PENALTY_KEPT: Duration = Duration::from_secs(600);
 /// Random cuts of one recording, as long as they come to no more bytes than this in all.
 const RANDOM_CUTS: usize = 2_000;
-const RANDOM_CUT_BYTES: usize = 100_000;
+const RANDOM_CUT_BYTES: usize = 50_000;
 /// Recordings of at most so many bytes are cut in three in every way.
 const THREE_WAYS_BYTES_MAX: usize = 64;
 
