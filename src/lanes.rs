@@ -70,8 +70,10 @@ impl Lanes {
     /// The name of a lane whose thread has died, if one has: what it was doing is lost, and no job
     /// of it would ever be done.
     pub fn died(&self) -> Option<&'static str> {
-        let end = self.ends.try_iter().find(|end| !end.in_order)?;
-        Some(end.lane)
+        let end = self.ends.try_recv().ok()?;
+        // Nobody waits for its end again.
+        self.threads.fetch_sub(1, Ordering::Relaxed);
+        (!end.in_order).then_some(end.lane)
     }
 
     /// Waits for the threads to finish what they have been given, at most `limit` for the next one
@@ -153,5 +155,6 @@ mod tests {
             assert!(Instant::now() < until, "the end was not told");
             thread::yield_now();
         }
+        assert!(lanes.stop(Duration::from_millis(1)), "nothing is left to be waited for");
     }
 }
