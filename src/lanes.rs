@@ -155,6 +155,9 @@ mod tests {
             assert!(Instant::now() < until, "the end was not told");
             thread::yield_now();
         }
-        assert!(lanes.stop(Duration::from_millis(1)), "nothing is left to be waited for");
+        assert!(
+            lanes.stop(Duration::from_millis(1)),
+            "nothing is left to be waited for"
+        );
     }
 }

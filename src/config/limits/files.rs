@@ -57,7 +57,7 @@ pub const FILE_READ_BYTES: usize = 1024 * 1024;
 /// with instructions for it, 0.3 s without.
 pub const HASH_STEP_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The largest upload, unless an option says otherwise.
+/// The largest upload.
 pub const UPLOAD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Unfinished uploads of one owner; of more, and of more than three quarters of all bytes, what it has

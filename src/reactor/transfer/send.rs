@@ -18,6 +18,8 @@ pub(in crate::reactor) struct Sending {
     end: u64,
     /// Up to here the lane has just read: reading does not block, or not for long.
     warm_to: u64,
+    /// Why the lane could not read ahead (errno(3)).
+    failed: Option<i32>,
     /// The lane reads ahead.
     pub(in crate::reactor) cold: bool,
 }
@@ -42,12 +44,17 @@ impl Sending {
             at,
             end,
             warm_to: at,
+            failed: None,
             cold: false,
         }
     }
 
     /// Reads the next piece, if that does not block.
     fn read<'a>(&self, scratch: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        // To ask the disk again here would hold up the loop as long as it takes to fail.
+        if let Some(errno) = self.failed {
+            return Err(Errno::from_raw_os_error(errno));
+        }
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let want = scratch.len().min(left);
         let file = self.range.file.file();
@@ -59,6 +66,15 @@ impl Sending {
             }
         };
         Ok(&scratch[..count])
+    }
+
+    /// The lane has read ahead, or could not.
+    fn warmed(&mut self, result: Result<(), i32>) {
+        self.cold = false;
+        match result {
+            Ok(()) => self.warm_to = self.at.saturating_add(READ_AHEAD_BYTES as u64),
+            Err(errno) => self.failed = Some(errno),
+        }
     }
 
     fn ahead(&mut self) -> FileJob {
@@ -146,12 +162,39 @@ impl Connection {
         let Some(sending) = self.outbound.as_mut().and_then(|o| o.file.as_mut()) else {
             return;
         };
-        sending.cold = false;
-        // An error shows again when it is read here, with nothing read ahead.
-        if result.is_ok() {
-            sending.warm_to = sending.at.saturating_add(READ_AHEAD_BYTES as u64);
-        } else {
-            sending.warm_to = u64::MAX;
+        sending.warmed(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::OpenFile;
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    struct Plain(File);
+
+    impl OpenFile for Plain {
+        fn file(&self) -> &File {
+            &self.0
         }
+    }
+
+    #[test]
+    fn a_disk_that_has_failed_on_the_lane_is_not_asked_again_by_the_loop() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"hello").unwrap();
+        let range = SendFile {
+            file: Arc::new(Plain(file)),
+            from: 1,
+            len: 3,
+        };
+        let mut sending = Sending::new(range);
+        sending.warmed(Ok(()));
+        assert_eq!(sending.read(&mut [0; 16]), Ok(&b"ell"[..]));
+        sending.warmed(Err(Errno::IO.raw_os_error()));
+        assert_eq!(sending.read(&mut [0; 16]), Err(Errno::IO));
     }
 }

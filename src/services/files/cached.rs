@@ -51,30 +51,6 @@ pub fn read_warm(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<Warm
     }
 }
 
-/// How much of a range, from its start, is in memory: for sendfile, which does not read into a
-/// buffer of ours. `scratch` takes what is read meanwhile; 64 KiB of it stay in the processor's cache.
-///
-/// The range should be within the file: what is behind its end looks cold, and [`warm_up`] then
-/// tells that the file has become shorter. `None` where this file system cannot tell. Pages can
-/// leave memory between this and the read; what was just read is the last to go. One byte of each
-/// page would do, but so many calls take three times as long.
-///
-/// # Errors
-/// What reading failed with.
-pub fn warm_bytes(file: &File, range: &Range<u64>, scratch: &mut [u8]) -> io::Result<Option<u64>> {
-    let mut at = range.start;
-    while at < range.end {
-        let wanted = usize::try_from(range.end - at).unwrap_or(usize::MAX);
-        let room = wanted.min(scratch.len());
-        match read_warm(file, &mut scratch[..room], at)? {
-            Warm::Read(0) | Warm::Cold => break,
-            Warm::Read(read) => at += read as u64,
-            Warm::Unknown => return Ok(None),
-        }
-    }
-    Ok(Some(at - range.start))
-}
-
 /// Reads a range, so that it is in memory afterwards; waits for the disk, so it is for a lane.
 ///
 /// What comes behind the range is asked for too, without waiting. Gives the number of bytes that

@@ -22,19 +22,19 @@ use crate::service::{
 };
 use crate::wire::line::{Lines, Next};
 
-pub mod cached;
-pub mod hash;
+mod cached;
+mod hash;
 mod lab;
-pub mod name;
+mod name;
 mod options;
 mod put;
-pub mod refusal;
-pub mod root;
+mod refusal;
+mod root;
 mod task;
 mod text;
 mod tftp;
-pub mod uploads;
-pub mod version;
+mod uploads;
+mod version;
 mod work;
 
 /// How `files` is listed.

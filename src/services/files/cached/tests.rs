@@ -27,6 +27,21 @@ fn drop_cache(file: &File) {
     fadvise(file, 0, None, Advice::DontNeed).unwrap();
 }
 
+/// How much of a range, from its start, is in memory; `None` where this file system cannot tell.
+fn warm_bytes(file: &File, range: &Range<u64>, scratch: &mut [u8]) -> io::Result<Option<u64>> {
+    let mut at = range.start;
+    while at < range.end {
+        let wanted = usize::try_from(range.end - at).unwrap();
+        let room = wanted.min(scratch.len());
+        match read_warm(file, &mut scratch[..room], at)? {
+            Warm::Read(0) | Warm::Cold => break,
+            Warm::Read(read) => at += read as u64,
+            Warm::Unknown => return Ok(None),
+        }
+    }
+    Ok(Some(at - range.start))
+}
+
 #[test]
 fn what_was_read_is_warm_and_what_was_dropped_is_cold() {
     let Some(file) = cold_file() else {

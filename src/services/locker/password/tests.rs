@@ -1,8 +1,5 @@
 //! Passwords and their records, at the least cost but for one test.
 
-use std::io::Write as _;
-use std::time::Instant;
-
 use super::*;
 
 fn cost(text: &str) -> Cost {
@@ -251,18 +248,4 @@ fn a_proof_holds_for_one_password_locker_and_process() {
     ] {
         assert_ne!(proof, other);
     }
-}
-
-/// `cargo test --lib -- --ignored --nocapture default_cost`
-#[test]
-#[ignore = "takes a second, to print a time"]
-fn the_default_cost_takes_some_ms() {
-    let mut hasher = Hasher::new(Cost::default());
-    let record = hasher.hash(&secret(PASSWORD)).unwrap();
-    let start = Instant::now();
-    for _ in 0..20 {
-        assert_eq!(hasher.verify(&secret(PASSWORD), &record), Ok(true));
-    }
-    let took = start.elapsed() / 20;
-    writeln!(std::io::stderr(), "a hash of {}: {took:?}", Cost::default()).unwrap();
 }
