@@ -55,7 +55,8 @@ On udp:// it is TFTP, with blksize, tsize, timeout, windowsize, netascii, and an
 resumes; each transfer has a port of its own unless port=single.
 Limits: a line has at most 4096 bytes, a name 1024; an upload at most 16 GiB; list shows 10000
 entries.
-Try it:  printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001
+Try it, once the folder holds that file:
+         printf 'list\\nget source_file.txt\\n' | nc -N 127.0.0.1 5001
          curl tftp://127.0.0.1:5001/source_file.txt",
     options: &[
         Opt {
