@@ -129,6 +129,20 @@ impl Sum {
     }
 }
 
+/// The endpoint, if the first word is one, and the other words.
+pub(super) fn endpoint_first(
+    words: Vec<OsString>,
+) -> Result<(Option<Endpoint>, Vec<OsString>), Failure> {
+    let mut words = words.into_iter().peekable();
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    let endpoint = words
+        .next_if(|word| Endpoint::looks_like(&text(word)))
+        .map(|word| text(&word).parse::<Endpoint>())
+        .transpose()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok((endpoint, words.collect()))
+}
+
 fn endpoint_and_integers(words: Vec<Word>) -> Result<(Endpoint, Vec<i64>), Failure> {
     // The sum of the default board.
     let mut endpoint = Endpoint::Tcp(HostPort {

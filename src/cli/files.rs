@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::clients::Patience;
+use super::clients::{Patience, endpoint_first};
 use crate::client::{Failure, Files};
 use crate::config::endpoint::{Endpoint, Host, HostPort};
 use crate::config::limits::TRANSFER_BLOCK_BYTES;
@@ -159,22 +159,12 @@ impl Transfer {
 
 /// An endpoint comes first; without one it is that of the default board.
 fn endpoint_and_rest(words: Vec<OsString>) -> Result<(Endpoint, Vec<OsString>), Failure> {
-    let mut words = words.into_iter().peekable();
-    let text = |word: &OsString| word.to_string_lossy().into_owned();
-    let given = words.next_if(|word| Endpoint::looks_like(&text(word)));
-    let endpoint = match given {
-        None => Endpoint::Tcp(HostPort {
-            host: Host::V4(Ipv4Addr::LOCALHOST),
-            port: 5001,
-        }),
-        Some(word) => {
-            let parsed = text(&word).parse();
-            parsed.map_err(|error: crate::config::endpoint::EndpointError| {
-                Failure::Usage(error.to_string())
-            })?
-        }
-    };
-    Ok((endpoint, words.collect()))
+    let (given, rest) = endpoint_first(words)?;
+    let board = Endpoint::Tcp(HostPort {
+        host: Host::V4(Ipv4Addr::LOCALHOST),
+        port: 5001,
+    });
+    Ok((given.unwrap_or(board), rest))
 }
 
 #[cfg(test)]

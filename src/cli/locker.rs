@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::clients::Patience;
+use super::clients::{Patience, endpoint_first};
 use crate::client::{self, Failure, Lang, Lockers};
 use crate::config::endpoint::Endpoint;
 
@@ -67,6 +67,15 @@ struct Place {
     endpoint: Option<Endpoint>,
 }
 
+/// A locker of a server.
+#[derive(Debug, Args)]
+struct Which {
+    /// The server, if the first begins with tcp: or unix: [default: unix:RUNTIME/locker.sock];
+    /// then the locker's number
+    #[arg(value_name = "ENDPOINT|NUMBER", required = true)]
+    words: Vec<OsString>,
+}
+
 /// Where a password comes from that is not typed.
 #[derive(Debug, Args)]
 struct Secret {
@@ -87,12 +96,13 @@ enum Action {
     },
 
     /// Take a free locker
-    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
+    #[command(
+        after_long_help = LOCKER_ENDS,
+        override_usage = "switchboard locker register [OPTIONS] [ENDPOINT] NUMBER"
+    )]
     Register {
         #[command(flatten)]
-        place: Place,
-        /// The locker's number
-        number: u32,
+        which: Which,
         #[command(flatten)]
         secret: Secret,
         #[command(flatten)]
@@ -118,12 +128,13 @@ enum Action {
     /// Print all items of a locker, a line each, and free it
     ///
     /// Where the answer is lost, the same password gives it again within 60 s.
-    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
+    #[command(
+        after_long_help = LOCKER_ENDS,
+        override_usage = "switchboard locker retrieve [OPTIONS] [ENDPOINT] NUMBER"
+    )]
     Retrieve {
         #[command(flatten)]
-        place: Place,
-        /// The locker's number
-        number: u32,
+        which: Which,
         #[command(flatten)]
         secret: Secret,
         #[command(flatten)]
@@ -135,12 +146,13 @@ enum Action {
     /// It is done at once for an administrator, on a Unix socket. Anybody else's call is waited
     /// for until it was decided or nobody came in time; which of them it was, the server does not
     /// say.
-    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
+    #[command(
+        after_long_help = LOCKER_ENDS,
+        override_usage = "switchboard locker reset [OPTIONS] [ENDPOINT] NUMBER"
+    )]
     Reset {
         #[command(flatten)]
-        place: Place,
-        /// The locker's number
-        number: u32,
+        which: Which,
         #[command(flatten)]
         patience: Patience,
     },
@@ -150,12 +162,15 @@ enum Action {
     /// For each record in use the locker is registered with its password, which the server
     /// hashes, and its item is stored. Records that are refused are said on standard error, and
     /// the status is 3.
-    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
+    #[command(
+        after_long_help = LOCKER_ENDS,
+        override_usage = "switchboard locker import [OPTIONS] [ENDPOINT] FILE"
+    )]
     Import {
-        #[command(flatten)]
-        place: Place,
-        /// Records of 116 bytes, as the lab's C program wrote them on a machine like this one
-        file: PathBuf,
+        /// The server, if the first begins with tcp: or unix: [default: unix:RUNTIME/locker.sock];
+        /// then records of 116 bytes, as the lab's C program wrote them on a machine like this one
+        #[arg(value_name = "ENDPOINT|FILE", required = true)]
+        words: Vec<OsString>,
         #[command(flatten)]
         patience: Patience,
     },
@@ -163,12 +178,15 @@ enum Action {
     /// Let the server write a copy of its database, while it runs
     ///
     /// For the server's own user and root, on a Unix socket.
-    #[command(after_long_help = LOCKER_ENDS, allow_missing_positional = true)]
+    #[command(
+        after_long_help = LOCKER_ENDS,
+        override_usage = "switchboard locker backup [OPTIONS] [ENDPOINT] FILE"
+    )]
     Backup {
-        #[command(flatten)]
-        place: Place,
-        /// The file, on the server's machine; it must not exist
-        file: PathBuf,
+        /// The server, if the first begins with tcp: or unix: [default: unix:RUNTIME/locker.sock];
+        /// then the file, on the server's machine; it must not exist
+        #[arg(value_name = "ENDPOINT|FILE", required = true)]
+        words: Vec<OsString>,
         #[command(flatten)]
         patience: Patience,
     },
@@ -192,11 +210,12 @@ impl Locker {
                 place.with(None, &patience, |lockers| lockers.show())
             }
             Action::Register {
-                place,
-                number,
+                which,
                 secret,
                 patience,
-            } => place.with(Some(secret), &patience, |lockers| lockers.register(number)),
+            } => which.with(Some(secret), &patience, |lockers, number| {
+                lockers.register(number)
+            }),
             Action::Store {
                 words,
                 secret,
@@ -208,33 +227,37 @@ impl Locker {
                 })
             }
             Action::Retrieve {
-                place,
-                number,
+                which,
                 secret,
                 patience,
-            } => place.with(Some(secret), &patience, |lockers| lockers.retrieve(number)),
-            Action::Reset {
-                place,
-                number,
-                patience,
-            } => place.with(None, &patience, |lockers| lockers.reset(number)),
-            Action::Import {
-                place,
-                file,
-                patience,
-            } => place.with(None, &patience, |lockers| lockers.import(&file)),
-            Action::Backup {
-                place,
-                file,
-                patience,
-            } => {
-                // Nobody means a file of that name: it was left out.
-                if place.endpoint.is_none() && Endpoint::looks_like(&file.to_string_lossy()) {
-                    return Err(Failure::Usage("no file was given".to_owned()));
-                }
+            } => which.with(Some(secret), &patience, |lockers, number| {
+                lockers.retrieve(number)
+            }),
+            Action::Reset { which, patience } => {
+                which.with(None, &patience, |lockers, number| lockers.reset(number))
+            }
+            Action::Import { words, patience } => {
+                let (place, file) = place_and_file(words)?;
+                place.with(None, &patience, |lockers| lockers.import(&file))
+            }
+            Action::Backup { words, patience } => {
+                let (place, file) = place_and_file(words)?;
                 place.with(None, &patience, |lockers| lockers.backup(&file))
             }
         }
+    }
+}
+
+impl Which {
+    fn with(
+        self,
+        secret: Option<Secret>,
+        patience: &Patience,
+        act: impl FnOnce(&Lockers<'_>, u32) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (place, number, rest) = place_number_and_rest(self.words)?;
+        none_left(&rest)?;
+        place.with(secret, patience, |lockers| act(lockers, number))
     }
 }
 
@@ -258,88 +281,43 @@ fn given_or_board(given: Option<Endpoint>) -> Result<Endpoint, Failure> {
     given.map_or_else(client::board_endpoint, Ok)
 }
 
-fn place_number_and_items(words: Vec<OsString>) -> Result<(Place, u32, Vec<Vec<u8>>), Failure> {
-    let mut words = words.into_iter().peekable();
-    let text = |word: &OsString| word.to_string_lossy().into_owned();
-    let endpoint = words
-        .next_if(|word| Endpoint::looks_like(&text(word)))
-        .map(|word| text(&word).parse::<Endpoint>())
-        .transpose()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let Some(word) = words.next() else {
+fn place_number_and_rest(words: Vec<OsString>) -> Result<(Place, u32, Vec<OsString>), Failure> {
+    let (endpoint, rest) = endpoint_first(words)?;
+    let mut rest = rest.into_iter();
+    let Some(word) = rest.next() else {
         return Err(Failure::Usage("no locker was given".to_owned()));
     };
-    let shown = text(&word);
+    let shown = word.to_string_lossy();
     let number = shown
         .parse()
         .map_err(|_| Failure::Usage(format!("'{shown}' is no number of a locker")))?;
-    let items: Vec<_> = words.map(OsString::into_vec).collect();
+    Ok((Place { endpoint }, number, rest.collect()))
+}
+
+fn place_number_and_items(words: Vec<OsString>) -> Result<(Place, u32, Vec<Vec<u8>>), Failure> {
+    let (place, number, items) = place_number_and_rest(words)?;
     if items.is_empty() {
         return Err(Failure::Usage("no item was given".to_owned()));
     }
-    Ok((Place { endpoint }, number, items))
+    let items = items.into_iter().map(OsString::into_vec).collect();
+    Ok((place, number, items))
+}
+
+fn place_and_file(words: Vec<OsString>) -> Result<(Place, PathBuf), Failure> {
+    let (endpoint, rest) = endpoint_first(words)?;
+    let Some((file, rest)) = rest.split_first() else {
+        return Err(Failure::Usage("no file was given".to_owned()));
+    };
+    none_left(rest)?;
+    Ok((Place { endpoint }, PathBuf::from(file)))
+}
+
+fn none_left(words: &[OsString]) -> Result<(), Failure> {
+    words.first().map_or(Ok(()), |word| {
+        let text = format!("'{}' is more than is asked for", word.to_string_lossy());
+        Err(Failure::Usage(text))
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::{Command, parse};
-
-    fn action(arguments: &[&str]) -> Action {
-        let all = ["switchboard", "locker"].iter().chain(arguments);
-        match parse(all.map(OsString::from).collect()).unwrap() {
-            Command::Locker(locker) => locker.action,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_endpoint_left_out_is_the_default_boards_unix_socket() {
-        let path = crate::config::board::runtime_directory().join("locker.sock");
-        assert_eq!(given_or_board(None), Ok(Endpoint::Unix(path)));
-    }
-
-    #[test]
-    fn an_endpoint_comes_first_and_may_be_left_out() {
-        let given: Endpoint = "unix:@x".parse().unwrap();
-        for (arguments, expected) in [
-            (&["register", "3"][..], None),
-            (&["register", "unix:@x", "3"], Some(&given)),
-        ] {
-            let Action::Register { place, number, .. } = action(arguments) else {
-                panic!("{arguments:?}")
-            };
-            assert_eq!((place.endpoint.as_ref(), number), (expected, 3));
-        }
-        let Action::Backup { place, file, .. } = action(&["backup", "x.db"]) else {
-            panic!("no backup")
-        };
-        assert_eq!((place.endpoint, file), (None, PathBuf::from("x.db")));
-    }
-
-    #[test]
-    fn a_store_has_a_locker_and_items() {
-        let taken = |words: &[&str]| {
-            let words = words.iter().map(OsString::from).collect();
-            let found = place_number_and_items(words);
-            found.map(|(place, number, items)| (place.endpoint, number, items))
-        };
-        let given: Endpoint = "unix:@x".parse().unwrap();
-        let items = vec![b"a b".to_vec(), b"unix:@y".to_vec()];
-        assert_eq!(
-            taken(&["unix:@x", "3", "a b", "unix:@y"]),
-            Ok((Some(given), 3, items))
-        );
-        for (words, part) in [
-            (&["3"][..], "no item"),
-            (&["unix:@x"], "no locker"),
-            (&["-1", "x"], "'-1' is no number"),
-            (&["tcp:x", "3", "y"], "'tcp:x'"),
-        ] {
-            let Err(Failure::Usage(text)) = taken(words) else {
-                panic!("{words:?} was taken")
-            };
-            assert!(text.contains(part), "{text}");
-        }
-    }
-}
+mod tests;

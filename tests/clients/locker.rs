@@ -259,7 +259,7 @@ fn what_goes_wrong_has_its_status_and_is_named() {
     assert_eq!(none, outcome(1, "", said));
     for (arguments, part) in [
         (&["locker"][..], "Usage: switchboard locker"),
-        (&["locker", "register"], "<NUMBER>"),
+        (&["locker", "register"], "NUMBER"),
         (&["locker", "register", "x"], "'x'"),
         (&["locker", "register", "unix:@x", "1", "pw"], "'pw'"),
         (
