@@ -9,10 +9,11 @@ use rustix::event::PollFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::support::client::read_all;
+use crate::support::rounds::{ROUNDS, below, in_one_of};
 use crate::support::server::{Builder, Server};
 use crate::support::socket::allow_descriptors;
 use crate::support::stream::{Client, one_at_a_time, ready};
-use crate::support::{have, process, wait_until};
+use crate::support::{LIMIT, have, process, wait_until};
 
 /// What `--nofile=256` leaves for connections: less the reserve and two for the listener.
 const ALLOWED: usize = 256 - 64 - 2;
@@ -130,42 +131,68 @@ fn at_the_cap_accepting_stops_and_resumes_at_nine_tenths() {
     server.stop();
 }
 
+/// The backlog has room for most of them at once, and for all if the server comes by meanwhile. Who
+/// finds no room is not refused: the kernel drops the first segment, which comes again after a
+/// second. So a server that does not get a processor in time makes a round late, and a backlog that
+/// is too small makes every round late.
 #[test]
 fn five_thousand_simultaneous_connects_take_less_than_a_second() {
     if !allow_descriptors(6_000) {
         return;
     }
-    const COUNT: usize = 5000;
     let _turn = one_at_a_time();
-    let server = Builder::new(&["echo=tcp://127.0.0.1:0"])
-        .log("warn")
-        .start();
-    let address = server.tcp("echo");
-    let begin = Instant::now();
-    let sockets: Vec<_> = (0..COUNT).map(|_| begin_connect(&address)).collect();
-    let begun = begin.elapsed();
-    for socket in &sockets {
-        let left = Duration::from_secs(1).saturating_sub(begin.elapsed());
-        assert!(
-            ready(socket.as_fd(), PollFlags::OUT, left),
-            "a connect hangs"
-        );
+    in_one_of(ROUNDS, || {
+        let server = Builder::new(&["echo=tcp://127.0.0.1:0"])
+            .log("warn")
+            .start();
+        let took = connect_and_echo(&server.tcp("echo"), 5000);
+        server.stop();
+        below(
+            "the slowest of 5,000 connects",
+            took,
+            Duration::from_secs(1),
+        )
+    });
+}
+
+/// So many connect at once, and each is served in the end. Returns how long the slowest connect took
+/// from its own beginning: that this process has to begin them one after the other is not the
+/// server's.
+fn connect_and_echo(address: &SocketAddr, count: usize) -> Duration {
+    let (begin, mut slowest) = (Instant::now(), Duration::ZERO);
+    let (mut sockets, mut waiting) = (Vec::new(), Vec::new());
+    for place in 0..count {
+        let own_begin = Instant::now();
+        let socket = begin_connect(address);
+        // On the loopback it is done by now, unless its first segment was dropped.
+        match ready(socket.as_fd(), PollFlags::OUT, Duration::ZERO) {
+            true => slowest = slowest.max(own_begin.elapsed()),
+            false => waiting.push((place, own_begin)),
+        }
+        sockets.push(socket);
+    }
+    for (place, own_begin) in waiting {
+        let connected = ready(sockets[place].as_fd(), PollFlags::OUT, LIMIT);
+        assert!(connected, "a connect hangs");
+        slowest = slowest.max(own_begin.elapsed());
     }
     let connected = begin.elapsed();
     let mut clients: Vec<_> = sockets.into_iter().map(TcpStream::from).collect();
     for client in &mut clients {
         client.set_nonblocking(false).unwrap();
+        client.set_read_timeout(Some(LIMIT)).unwrap();
         client.write_all(b"x").unwrap();
     }
     for client in &mut clients {
-        client.read_exact(&mut [0]).unwrap();
+        let mut answer = [0];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"x");
     }
     eprintln!(
-        "{COUNT} connects: begun in {begun:?}, done in {connected:?}, served in {:?}",
+        "{count} connects: the slowest took {slowest:?}, all {connected:?}; served in {:?}",
         begin.elapsed()
     );
-    drop(clients);
-    server.stop();
+    slowest
 }
 
 /// A socket that has begun to connect.

@@ -14,6 +14,7 @@ pub mod points;
 pub mod process;
 pub mod program;
 pub mod refusal;
+pub mod rounds;
 pub mod scenario;
 pub mod server;
 pub mod shell;
