@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -15,6 +15,8 @@ pub struct Terminal {
     commands: Option<ChildStdin>,
     shown: Arc<(Mutex<Vec<u8>>, Condvar)>,
     reports: Receiver<String>,
+    /// Nothing comes here; its other side goes when all that was ever shown has been read.
+    all_shown: Receiver<()>,
 }
 
 impl Terminal {
@@ -37,7 +39,9 @@ impl Terminal {
             .unwrap();
         let shown = Arc::new((Mutex::default(), Condvar::new()));
         let (mut from, to) = (child.stdout.take().unwrap(), Arc::clone(&shown));
+        let (until_the_end, all_shown) = mpsc::channel();
         thread::spawn(move || {
+            let _until_the_end = until_the_end;
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 let (text, changed): &(Mutex<Vec<u8>>, _) = &to;
@@ -57,6 +61,7 @@ impl Terminal {
             child,
             shown,
             reports,
+            all_shown,
         }
     }
 
@@ -88,10 +93,17 @@ impl Terminal {
         self.report() == "echo on"
     }
 
-    /// What the terminal was like when the program stopped, or how both ended.
+    /// What the terminal was like when the program stopped, or how both ended; then all that the
+    /// program wrote has been shown, too.
     pub fn report(&self) -> String {
         let report = self.reports.recv_timeout(PATIENCE);
-        report.unwrap_or_else(|error| panic!("{error}; shown: {}", self.shown()))
+        let report = report.unwrap_or_else(|error| panic!("{error}; shown: {}", self.shown()));
+        if report.starts_with("ended ") {
+            // The report came on a way of its own, and may be first.
+            let end = self.all_shown.recv_timeout(PATIENCE);
+            assert_eq!(end, Err(RecvTimeoutError::Disconnected), "{}", self.shown());
+        }
+        report
     }
 
     /// All that was shown so far.

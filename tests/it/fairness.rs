@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use switchboard::config::limits::{HIGH_WATER_BYTES, READ_BYTES_MAX};
 
 use crate::support::client::read_all;
+use crate::support::rounds::{ROUNDS, Timely, below, in_one_of};
 use crate::support::server::{Builder, Server};
 use crate::support::socket::allow_descriptors;
 use crate::support::stream::{Client, any_ready, one_at_a_time, ready};
@@ -42,6 +43,15 @@ fn round_trips(client: &mut Client, count: usize) -> Vec<Duration> {
     let mut times: Vec<_> = (0..count).map(trip).collect();
     times.sort_unstable();
     times
+}
+
+/// 200 of them, beside `what`: 99 of 100 take less than 50 ms, in one round.
+fn expect_swift(client: &mut Client, what: &str) {
+    in_one_of(ROUNDS, || {
+        let times = round_trips(client, 200);
+        eprintln!("{what}: worst {:?}", times.last());
+        below(what, percentile(&times, 99), Duration::from_millis(50))
+    });
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
@@ -86,16 +96,9 @@ fn a_client_that_never_reads_costs_little_and_nobody_notices() {
         let before = process::anonymous_bytes(server.pid());
         let taken = stuck.write_until_stuck(&[b'x'; 64 * 1024], Duration::from_millis(300));
         let grown = process::anonymous_bytes(server.pid()).saturating_sub(before);
-        let times = round_trips(&mut other, 200);
-        eprintln!(
-            "stuck after {taken} bytes; grown by {grown}; {:?}",
-            times.last()
-        );
+        eprintln!("stuck after {taken} bytes; grown by {grown}");
         assert!(grown < MIB, "{grown}");
-        assert!(
-            percentile(&times, 99) < Duration::from_millis(50),
-            "{times:?}"
-        );
+        expect_swift(&mut other, "beside one that never reads");
     }
     server.stop();
 }
@@ -114,19 +117,11 @@ fn a_thousand_clients_that_never_read_cost_no_more_than_the_limit_of_each() {
     let mut clients = crowd(&server, COUNT);
     fill(&mut clients);
     let grown = process::anonymous_bytes(server.pid()).saturating_sub(before);
-    let times = round_trips(&mut other, 200);
-    eprintln!(
-        "{COUNT} never read: grown by {} KiB, {:?}",
-        grown / KIB,
-        times.last()
-    );
+    eprintln!("{COUNT} never read: grown by {} KiB", grown / KIB);
     // The output may pass the high-water mark by one read, and a vector grows by doubling.
     let bound = COUNT * 2 * (HIGH_WATER_BYTES + READ_BYTES_MAX);
     assert!(grown < bound as u64, "{grown} of {bound}");
-    assert!(
-        percentile(&times, 99) < Duration::from_millis(50),
-        "{times:?}"
-    );
+    expect_swift(&mut other, "beside a thousand that never read");
     drop(clients);
     server.stop();
 }
@@ -179,6 +174,15 @@ fn flood(mut client: Client, sent: &AtomicU64, stop: &AtomicBool) {
     }
 }
 
+/// Says stop when it goes out of scope, so that a test that fails does not wait for its threads.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn eight_flooders_leave_an_innocent_client_its_share() {
     let _turn = one_at_a_time();
@@ -186,6 +190,7 @@ fn eight_flooders_leave_an_innocent_client_its_share() {
     let stop = AtomicBool::new(false);
     let sent: [AtomicU64; 8] = Default::default();
     thread::scope(|scope| {
+        let _stop = Stop(&stop);
         for (index, sent) in sent.iter().enumerate() {
             let [tcp, unix] = Client::both(&server, "echo");
             let client = if index % 2 == 0 { tcp } else { unix };
@@ -195,28 +200,30 @@ fn eight_flooders_leave_an_innocent_client_its_share() {
         wait_until("every flooder at work", || {
             sent.iter().all(|sent| sent.load(Ordering::Relaxed) > MIB)
         });
-        let all = || {
-            sent.iter()
-                .map(|sent| sent.load(Ordering::Relaxed))
-                .sum::<u64>()
-        };
-        let (mut innocent, mut times) = (Client::tcp(&server, "echo"), Vec::new());
-        let enough = all() + 256 * MIB;
-        while times.len() < 300 || all() < enough {
-            times.extend(round_trips(&mut innocent, 10));
-        }
-        stop.store(true, Ordering::Relaxed);
-        times.sort_unstable();
-        let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
-        let all = all();
-        eprintln!(
-            "8 flooders, {} MiB, {} round trips: p50 {p50:?}, p99 {p99:?}",
-            all / MIB,
-            times.len()
-        );
-        assert!(p99 < Duration::from_millis(10), "{p99:?}");
+        let mut innocent = Client::tcp(&server, "echo");
+        in_one_of(ROUNDS, || beside_flooders(&mut innocent, &sent));
     });
     server.stop();
+}
+
+/// Round trips while the flooders send 256 MiB, and 300 of them at least.
+fn beside_flooders(innocent: &mut Client, sent: &[AtomicU64]) -> Timely {
+    let all = || {
+        let each = sent.iter().map(|sent| sent.load(Ordering::Relaxed));
+        each.sum::<u64>()
+    };
+    let (before, mut times) = (all(), Vec::new());
+    while times.len() < 300 || all() < before + 256 * MIB {
+        times.extend(round_trips(innocent, 10));
+    }
+    times.sort_unstable();
+    let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
+    eprintln!(
+        "8 flooders, {} MiB, {} round trips: p50 {p50:?}, p99 {p99:?}",
+        (all() - before) / MIB,
+        times.len()
+    );
+    below("beside 8 flooders", p99, Duration::from_millis(10))
 }
 
 #[test]
@@ -231,17 +238,21 @@ fn five_thousand_silent_and_slow_writers_delay_nobody() {
     for client in slow.iter_mut().step_by(2) {
         client.write_all(b"1").unwrap();
     }
-    let mut worst = Duration::ZERO;
-    for round in 0..200 {
-        slow[round * 2].write_all(b"2").unwrap();
-        let start = Instant::now();
-        let mut client = Client::tcp(&server, "sum");
-        client.write_all(b"5\n-7\n0\n").unwrap();
-        assert_eq!(read_all(&mut client), b"Result = -2\n");
-        worst = worst.max(start.elapsed());
-    }
-    eprintln!("beside {COUNT} silent and slow writers: worst {worst:?}");
-    assert!(worst < Duration::from_millis(50), "{worst:?}");
+    slow[0].write_all(b"2").unwrap();
+    in_one_of(ROUNDS, || {
+        let mut worst = Duration::ZERO;
+        for writer in slow.iter_mut().step_by(2).skip(1).take(200) {
+            writer.write_all(b"2").unwrap();
+            let start = Instant::now();
+            let mut client = Client::tcp(&server, "sum");
+            client.write_all(b"5\n-7\n0\n").unwrap();
+            assert_eq!(read_all(&mut client), b"Result = -2\n");
+            worst = worst.max(start.elapsed());
+        }
+        let what = format!("beside {COUNT} silent and slow writers");
+        eprintln!("{what}: worst {worst:?}");
+        below(what, worst, Duration::from_millis(50))
+    });
     // The slow ones are served all the same.
     slow[0].write_all(b"\n0\n").unwrap();
     assert_eq!(read_all(&mut slow[0]), b"Result = 12\n");
@@ -251,14 +262,20 @@ fn five_thousand_silent_and_slow_writers_delay_nobody() {
 
 #[test]
 fn a_line_without_end_costs_no_memory_and_time_in_proportion() {
+    let _turn = one_at_a_time();
+    let server = server();
+    in_one_of(ROUNDS, || one_line_without_end(&server));
+    server.stop();
+}
+
+/// The second half of a line costs what the first did.
+fn one_line_without_end(server: &Server) -> Timely {
     const HALF: u64 = if cfg!(debug_assertions) {
         128 * MIB
     } else {
         512 * MIB
     };
-    let _turn = one_at_a_time();
-    let server = server();
-    let mut client = Client::unix(&server, "sum");
+    let mut client = Client::unix(server, "sum");
     let block = vec![b'1'; 64 * 1024];
     let mut send = |bytes: u64| {
         let before = process::run_time(server.pid());
@@ -276,7 +293,6 @@ fn a_line_without_end_costs_no_memory_and_time_in_proportion() {
         2 * HALF / MIB
     );
     assert!(grown < 256 * KIB, "{grown}");
-    assert!(second < first * 2, "{first:?}, then {second:?}");
     client.write_all(b"\n5\n0\n").unwrap();
     let reply = String::from_utf8(read_all(&mut client)).unwrap();
     assert_eq!(reply.lines().count(), 2, "{reply}");
@@ -284,5 +300,5 @@ fn a_line_without_end_costs_no_memory_and_time_in_proportion() {
         reply.starts_with("error: ") && reply.ends_with("\nResult = 5\n"),
         "{reply}"
     );
-    server.stop();
+    below("the processor time of the second half", second, first * 2)
 }

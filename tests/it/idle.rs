@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
+use crate::support::rounds::{ROUNDS, below, holds, in_one_of};
 use crate::support::server::Builder;
 use crate::support::socket::allow_descriptors;
 use crate::support::stream::{Client, one_at_a_time};
@@ -28,13 +29,18 @@ fn a_server_with_idle_connections_sleeps_without_a_break() {
     let (quiet, last) = (Duration::from_secs(3), clients.last().unwrap());
     // What the last request still causes is over by then.
     assert!(!last.wait_readable(Duration::from_millis(200)));
-    let (sleeps, run_time) = (
-        process::sleeps(server.pid()),
-        process::run_time(server.pid()),
-    );
-    assert!(!last.wait_readable(quiet));
-    assert_eq!(process::sleeps(server.pid()), sleeps, "it woke up");
-    assert_eq!(process::run_time(server.pid()), run_time);
+    let cost = || {
+        (
+            process::sleeps(server.pid()),
+            process::run_time(server.pid()),
+        )
+    };
+    in_one_of(ROUNDS, || {
+        let before = cost();
+        assert!(!last.wait_readable(quiet));
+        let after = cost();
+        holds(before == after, || format!("{before:?}, then {after:?}"))
+    });
     server.stop();
 }
 
@@ -77,37 +83,43 @@ fn fifteen_thousand_idle_connections_cost_less_than_200_bytes_each() {
 
 #[test]
 fn a_request_costs_a_wait_a_read_and_a_write() {
-    const REQUESTS: usize = 500;
     if !have("strace") {
         return;
     }
     for unix in [false, true] {
-        let builder = Builder::new(&ECHO).log("warn");
-        let trace = builder.folder().join("trace").display().to_string();
-        let server = builder.wrapped(&["strace", "-f", "-o", &trace]).start();
-        let [tcp, other] = Client::both(&server, "echo");
-        let mut client = if unix { other } else { tcp };
-        ask(&mut client, b"begin");
-        for _ in 0..REQUESTS {
-            ask(&mut client, b"request");
-        }
-        ask(&mut client, b"finish");
-        drop(client);
-        server.signal(rustix::process::Signal::INT);
-        let text = trace_of(server, &trace);
-        let at = |mark: &str| {
-            text.find(mark)
-                .unwrap_or_else(|| panic!("no {mark} in\n{text}"))
-        };
-        // From the first request's read to the last one's.
-        let calls = text[at("\"begin\"")..at("\"finish\"")].lines().skip(1);
-        let calls: Vec<_> = calls.collect();
-        let each = calls.len() as f64 / (REQUESTS + 1) as f64;
-        eprintln!("{each} calls for each request");
-        // Now and then the kernel reports the same bytes twice (the sender's wake-up comes after
-        // they were read), which costs a wait and a read that finds nothing.
-        assert!(each < 3.2, "{each}");
+        in_one_of(ROUNDS, || {
+            let each = calls_for_a_request(unix);
+            eprintln!("{each} calls for each request");
+            // Now and then the kernel reports the same bytes twice (the sender's wake-up comes
+            // after they were read), which costs a wait and a read that finds nothing.
+            below("calls for each request", each, 3.2)
+        });
     }
+}
+
+/// How many calls a server makes for each of many requests, by strace.
+fn calls_for_a_request(unix: bool) -> f64 {
+    const REQUESTS: usize = 500;
+    let builder = Builder::new(&ECHO).log("warn");
+    let trace = builder.folder().join("trace").display().to_string();
+    let server = builder.wrapped(&["strace", "-f", "-o", &trace]).start();
+    let [tcp, other] = Client::both(&server, "echo");
+    let mut client = if unix { other } else { tcp };
+    ask(&mut client, b"begin");
+    for _ in 0..REQUESTS {
+        ask(&mut client, b"request");
+    }
+    ask(&mut client, b"finish");
+    drop(client);
+    server.signal(rustix::process::Signal::INT);
+    let text = trace_of(server, &trace);
+    let at = |mark: &str| {
+        text.find(mark)
+            .unwrap_or_else(|| panic!("no {mark} in\n{text}"))
+    };
+    // From the first request's read to the last one's.
+    let calls = text[at("\"begin\"")..at("\"finish\"")].lines().skip(1);
+    calls.count() as f64 / (REQUESTS + 1) as f64
 }
 
 /// The whole trace, once the server has ended.

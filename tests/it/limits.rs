@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::support::client::read_all;
-use crate::support::rounds::{ROUNDS, below, in_one_of};
+use crate::support::rounds::{ROUNDS, below, holds, in_one_of};
 use crate::support::server::{Builder, Server};
 use crate::support::socket::allow_descriptors;
 use crate::support::stream::{Client, one_at_a_time, ready};
@@ -42,16 +42,18 @@ fn serve_in_waves(server: &Server, at_least: usize) {
     let last = waiting.last().unwrap();
     // The first part of a second is for the rest of the wave.
     assert!(!last.wait_readable(Duration::from_millis(300)));
-    let (before, begin) = (process::run_time(server.pid()), Instant::now());
-    assert!(!last.wait_readable(Duration::from_secs(2)));
-    let share =
-        (process::run_time(server.pid()) - before).as_secs_f64() / begin.elapsed().as_secs_f64();
-    let served = waiting.iter().filter(|client| is_served(client)).count();
-    eprintln!(
-        "full at {served} connections: {:.4} % of a processor",
-        share * 100.0
-    );
-    assert!(share < 0.01, "{share}");
+    in_one_of(ROUNDS, || {
+        let (before, begin) = (process::run_time(server.pid()), Instant::now());
+        assert!(!last.wait_readable(Duration::from_secs(2)));
+        let used = (process::run_time(server.pid()) - before).as_secs_f64();
+        let share = used / begin.elapsed().as_secs_f64();
+        let served = waiting.iter().filter(|client| is_served(client)).count();
+        eprintln!(
+            "full at {served} connections: {:.4} % of a processor",
+            share * 100.0
+        );
+        below("the share of a processor", share, 0.01)
+    });
     wait_until("every client's turn", || {
         let all = std::mem::take(&mut waiting).into_iter();
         let (served, rest): (Vec<_>, _) = all.partition(is_served);
@@ -222,14 +224,11 @@ fn an_idle_client_is_closed_in_order() {
     let server = impatient();
     for connect in [Client::tcp, Client::unix] {
         let mut client = connect(&server, "sum");
-        client.write_all(b"1234567\n").unwrap();
         let begin = Instant::now();
+        client.write_all(b"1234567\n").unwrap();
         assert_eq!(read_all(&mut client), b"");
-        assert!(
-            begin.elapsed() >= Duration::from_millis(290),
-            "{:?}",
-            begin.elapsed()
-        );
+        let took = begin.elapsed();
+        assert!(took >= Duration::from_millis(290), "{took:?}");
     }
     wait_until("the reason in the log", || {
         let reason = "the server ended it: nothing came for the idle timeout";
@@ -242,17 +241,26 @@ fn an_idle_client_is_closed_in_order() {
 fn a_client_whose_answer_is_being_made_is_not_idle() {
     let server = Server::start(&[
         "--idle-timeout",
-        "300ms",
+        "100ms",
         // A password takes longer than the idle limit, four times over.
-        "locker=tcp://127.0.0.1:0?count=4&hash=65536,40",
+        "locker=tcp://127.0.0.1:0?count=4&hash=65536,14",
     ]);
-    let mut client = Client::tcp(&server, "locker");
-    client.write_all(b"register 1 pw\n").unwrap();
-    let answer = b"ok locker 1 is yours\n";
-    assert_eq!(client.receive(answer.len()), answer);
-    let begin = Instant::now();
-    assert_eq!(read_all(&mut client), b"", "then it is");
-    assert!(begin.elapsed() >= Duration::from_millis(290));
+    let mut lockers = 0..;
+    in_one_of(ROUNDS, || {
+        let locker = lockers.next().unwrap();
+        let mut client = Client::tcp(&server, "locker");
+        let line = format!("register {locker} pw\n");
+        client.write_all(line.as_bytes()).unwrap();
+        let answer = format!("ok locker {locker} is yours\n").into_bytes();
+        assert_eq!(client.receive(answer.len()), answer);
+        let begin = Instant::now();
+        assert_eq!(read_all(&mut client), b"", "then it is");
+        // The server may have waited while this thread had no processor to see the answer.
+        let waited = begin.elapsed();
+        holds(waited >= Duration::from_millis(90), || {
+            format!("idle for {waited:?} only")
+        })
+    });
     server.stop();
 }
 
@@ -260,19 +268,21 @@ fn a_client_whose_answer_is_being_made_is_not_idle() {
 fn a_line_that_comes_byte_by_byte_does_not_keep_a_connection() {
     let server = impatient();
     for connect in [Client::tcp, Client::unix] {
-        let mut client = connect(&server, "sum");
-        let (begin, mut sent) = (Instant::now(), 0);
-        // A byte every 50 ms, until the server ends the connection.
-        while !client.wait_readable(Duration::from_millis(50)) {
-            client.write_all(b"1").unwrap();
-            sent += 1;
-            assert!(
-                begin.elapsed() < Duration::from_secs(3),
-                "{sent} bytes and still there"
-            );
-        }
-        assert_eq!(read_all(&mut client), b"");
-        assert!(begin.elapsed() >= Duration::from_millis(290) && sent > 1);
+        in_one_of(ROUNDS, || {
+            let (begin, mut sent) = (Instant::now(), 0);
+            let mut client = connect(&server, "sum");
+            // A byte every 50 ms, until the server ends the connection.
+            while !client.wait_readable(Duration::from_millis(50)) {
+                client.write_all(b"1").unwrap();
+                sent += 1;
+                assert!(begin.elapsed() < LIMIT, "{sent} bytes and still there");
+            }
+            assert_eq!(read_all(&mut client), b"");
+            let took = begin.elapsed();
+            assert!(took >= Duration::from_millis(290), "{took:?}");
+            holds(sent > 1, || format!("{sent} bytes in {took:?}"))?;
+            below("byte by byte", took, Duration::from_secs(3))
+        });
     }
     server.stop();
 }

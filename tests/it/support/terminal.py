@@ -22,6 +22,15 @@ def run_program(log):
     os.execvp(sys.argv[1], sys.argv[1:])
 
 
+def show(terminal):
+    try:
+        text = os.read(terminal, 65536)
+    except OSError:
+        text = b""
+    os.write(1, text)
+    return bool(text)
+
+
 def main():
     log = os.dup(2)
     child, terminal = pty.fork()
@@ -31,15 +40,8 @@ def main():
     sources = [0, terminal]
     while True:
         ready, _, _ = select.select(sources, [], [], 0.02)
-        if terminal in ready:
-            try:
-                text = os.read(terminal, 65536)
-            except OSError:
-                text = b""
-            if text:
-                os.write(1, text)
-            else:
-                sources.remove(terminal)
+        if terminal in ready and not show(terminal):
+            sources.remove(terminal)
         if 0 in ready:
             text = os.read(0, 65536)
             if not text:
@@ -56,6 +58,9 @@ def main():
         if not ready:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
+                # What it wrote last may have come since.
+                while terminal in sources and select.select([terminal], [], [], 0)[0] and show(terminal):
+                    pass
                 code = os.waitstatus_to_exitcode(status)
                 sys.exit(code if code >= 0 else 128 - code)
 

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::process::Pid;
@@ -22,6 +23,8 @@ pub struct Terminal {
     child: Child,
     commands: ChildStdin,
     shown: Arc<Mutex<Vec<u8>>>,
+    /// Reads what is shown, to its end.
+    reader: JoinHandle<()>,
     /// The server's folder, its log in it, goes when this goes.
     _builder: Option<Builder>,
 }
@@ -55,7 +58,7 @@ impl Terminal {
             .unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut from, to) = (child.stdout.take().unwrap(), Arc::clone(&shown));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 to.lock().unwrap().extend_from_slice(&buffer[..count]);
@@ -65,6 +68,7 @@ impl Terminal {
             commands: child.stdin.take().unwrap(),
             child,
             shown,
+            reader,
             _builder: None,
         }
     }
@@ -108,9 +112,10 @@ impl Terminal {
         stream
     }
 
-    /// Waits for the end of the program and returns its status.
+    /// Waits for the end of the program and returns its status; then all that it wrote was shown.
     pub fn ended(&mut self) -> Option<i32> {
         let mut status = None;
+        wait_until("the end of what is shown", || self.reader.is_finished());
         wait_until("the end of the program", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
