@@ -107,10 +107,10 @@ fn bytes_that_do_not_come_back_run_into_the_timeout() {
 fn a_slow_reader_is_waited_for_however_short_the_timeout() {
     const SIZE: usize = 8 * 1024 * 1024;
     let server = Server::start(copy_back);
-    let mut client = Client::start_unread(&["echo", "--timeout=1s", &server.endpoint]);
+    let mut client = Client::start_unread(&["echo", "--timeout=2s", &server.endpoint]);
     let mut stdin = client.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all(&vec![b'x'; SIZE]));
-    assert!(!client.ends_within(Duration::from_millis(1500)));
+    assert!(!client.ends_within(Duration::from_millis(2500)));
     client.read_stdout();
     let (code, stdout, stderr) = client.bytes();
     assert_eq!((code, stdout.len(), stderr.as_str()), (Some(0), SIZE, ""));

@@ -314,9 +314,9 @@ fn a_server_that_hangs_is_noticed_while_nobody_types() {
         let mut answers = ["ok\n", "error: that is no command\n", ""].into_iter();
         move |_| Then::Say(answers.next().unwrap_or_default().to_owned())
     });
-    let arguments = ["kiosk", "--lang=en", "--timeout=300ms", &lockers.endpoint];
+    let arguments = ["kiosk", "--lang=en", "--timeout=1s", &lockers.endpoint];
     let outcome = Client::start(&arguments).outcome();
-    let said = format!("error: {}: no answer within 300ms\n", lockers.endpoint);
+    let said = format!("error: {}: no answer within 1s\n", lockers.endpoint);
     assert_eq!((outcome.code, outcome.stderr), (Some(1), said));
     for request in ["help", "help", "help", "END"] {
         assert_eq!(lockers.request(), request);

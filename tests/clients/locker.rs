@@ -173,13 +173,13 @@ fn a_call_is_waited_for_until_it_has_ended() {
     );
 
     let lockers = Lockers::four();
-    let arguments = ["locker", "reset", "--timeout=300ms", &lockers.endpoint, "2"];
+    let arguments = ["locker", "reset", "--timeout=1s", &lockers.endpoint, "2"];
     let mut client = Client::start(&arguments);
     let mut connection = lockers.connection();
     assert_eq!(lockers.request(), "reset 2");
     // Its writing has ended, and it stays for longer than its timeout.
     assert_eq!(lockers.request(), "END");
-    assert!(!client.ends_within(std::time::Duration::from_millis(600)));
+    assert!(!client.ends_within(std::time::Duration::from_millis(1500)));
     end(&connection);
     let both = format!("{waiting}{ended}");
     assert_eq!(client.outcome(), outcome(0, "", &both));

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
     CLOSED_PORT, Client, DatagramServer, Outcome, PATIENCE, Server, run, run_with,
@@ -26,7 +26,7 @@ fn pinged(
     serve: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
 ) -> (Option<i32>, String, String) {
     let server = DatagramServer::start(serve);
-    let (endpoint, timeout) = (server.endpoint.as_str(), "--timeout=1s");
+    let (endpoint, timeout) = (server.endpoint.as_str(), "--timeout=3s");
     let outcome = run(&[
         "echo",
         endpoint,
@@ -205,9 +205,9 @@ fn an_answer_that_comes_late_stays_lost() {
         endpoint,
         "--count=2",
         "--interval=0",
-        "--timeout=500ms",
+        "--timeout=2s",
     ]);
-    let text = format!("no answer from {endpoint}: seq=1 within 500ms\n");
+    let text = format!("no answer from {endpoint}: seq=1 within 2s\n");
     assert!(outcome.stdout.contains(&text), "{}", outcome.stdout);
     assert!(outcome.stdout.contains(" ms, too late\n"));
     assert_eq!(outcome.code, Some(1));
@@ -288,8 +288,12 @@ fn a_second_control_c_ends_it_though_nobody_reads() {
     });
     let mut client = Client::start_unread(&["echo", &server.endpoint, "--interval=0"]);
     asked.recv_timeout(PATIENCE).unwrap();
-    // Its output fills the pipe, and it sends no more; then the statistics can't be printed.
-    while asked.recv_timeout(Duration::from_secs(1)).is_ok() {}
+    // Its output fills the pipe (64 KiB less the rest of a line in each page), and it sends no
+    // more; then the statistics can't be printed.
+    let begin = Instant::now();
+    while asked.recv_timeout(Duration::from_secs(1)).is_ok() || client.unread() < 56 * 1024 {
+        assert!(begin.elapsed() < PATIENCE);
+    }
     client.interrupt();
     assert!(!client.ends_within(Duration::from_millis(300)));
     client.interrupt();

@@ -110,8 +110,8 @@ fn the_timeout_does_not_run_while_only_the_keyboard_is_waited_for() {
         wait.recv().unwrap();
         answer(&mut stream, b"0\n", b"Result = 5\n")
     });
-    let mut client = Client::start(&["sum", "--timeout=1s", &server.endpoint]);
-    assert!(!client.ends_within(std::time::Duration::from_millis(1500)));
+    let mut client = Client::start(&["sum", "--timeout=2s", &server.endpoint]);
+    assert!(!client.ends_within(std::time::Duration::from_millis(2500)));
     go.send(()).unwrap();
     client.stdin.as_mut().unwrap().write_all(b"5\n0\n").unwrap();
     assert_eq!(client.outcome().code, Some(0));

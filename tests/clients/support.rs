@@ -75,6 +75,12 @@ impl Client {
         rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
     }
 
+    /// How many bytes of its standard output wait to be read.
+    pub fn unread(&self) -> u64 {
+        let stdout = self.child.stdout.as_ref();
+        stdout.map_or(0, |stdout| rustix::io::ioctl_fionread(stdout).unwrap())
+    }
+
     /// Closes the reading end of its standard output.
     pub fn close_stdout(&mut self) {
         drop(self.child.stdout.take());

@@ -51,10 +51,11 @@ fn a_download_goes_on_where_it_was_left_and_compares_what_is_there() {
     let server = Tftp::start(&[("x", &bytes)]);
     let here = tempfile::tempdir().unwrap();
     server.state().cut = Some(200_000);
-    let got = server.get("x", here.path(), &["--timeout=500ms"]);
+    // Shorter than the second after which it asks again: nobody has that port any more.
+    let got = server.get("x", here.path(), &["--timeout=900ms"]);
     assert_eq!(got.code, Some(1));
     assert!(
-        got.stderr.ends_with("no answer within 500ms\n"),
+        got.stderr.ends_with("no answer within 900ms\n"),
         "{}",
         got.stderr
     );
@@ -91,7 +92,7 @@ fn an_upload_goes_on_only_where_it_is_known_to_be_of_the_same_file() {
     let file = here.path().join("x");
     fs::write(&file, &bytes).unwrap();
     server.state().cut = Some(200_000);
-    let put = server.put(&file, &["--timeout=500ms"]);
+    let put = server.put(&file, &["--timeout=900ms"]);
     assert_eq!(put.code, Some(1), "{}", put.stderr);
     assert_eq!(names(here.path()), [".x.sending", "x"]);
     let kept = server.state().kept["x"].len();
@@ -105,7 +106,7 @@ fn an_upload_goes_on_only_where_it_is_known_to_be_of_the_same_file() {
     assert_done(&server.put(&file, &["--as=y"]));
     assert_eq!(server.state().files["y"], bytes);
     server.state().cut = Some(200_000);
-    let put = server.put(&file, &["--timeout=500ms", "--as=z"]);
+    let put = server.put(&file, &["--timeout=900ms", "--as=z"]);
     assert_eq!(put.code, Some(1));
     server.state().is_strict = true;
     assert_done(&server.put(&file, &["--as=z"]));

@@ -4,11 +4,12 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::support::client::read_all;
+use crate::support::rounds::{ROUNDS, Timely, below, in_one_of};
 use crate::support::server::{Builder, Server};
 use crate::support::stream::{Client, one_at_a_time};
 use crate::support::{LIMIT, can_inject, process, wait_until};
@@ -191,6 +192,10 @@ fn stop(server: &Server) {
 
 #[test]
 fn what_came_while_the_server_was_stopped_came_in_time() {
+    in_one_of(ROUNDS, stop_in_the_middle);
+}
+
+fn stop_in_the_middle() -> Timely {
     let server = Server::start(&[
         "--idle-timeout",
         "1s",
@@ -199,6 +204,7 @@ fn what_came_while_the_server_was_stopped_came_in_time() {
         "sum=tcp://127.0.0.1:0",
         "sum=unix:DIR/sum.sock",
     ]);
+    let begin = Instant::now();
     let mut slots = Client::both(&server, "slot");
     let mut sums = Client::both(&server, "sum");
     let silent = Client::tcp(&server, "sum");
@@ -211,8 +217,11 @@ fn what_came_while_the_server_was_stopped_came_in_time() {
     wait_until("the first bytes read", || {
         server.log().matches("opened").count() == 5
     });
-    assert!(!slots[0].wait_readable(Duration::from_millis(100)));
+    let is_answered = slots[0].wait_readable(Duration::from_millis(100));
     stop(&server);
+    // Neither the gap nor the idle limit has passed.
+    below("the first part", begin.elapsed(), Duration::from_secs(1))?;
+    assert!(!is_answered, "in the middle of its message");
     for slot in &mut slots {
         slot.write_all(b"lo\n").unwrap();
     }
@@ -231,6 +240,7 @@ fn what_came_while_the_server_was_stopped_came_in_time() {
     // Who has said nothing is still closed.
     assert!(silent.wait_readable(LIMIT));
     server.stop();
+    Ok(())
 }
 
 #[test]

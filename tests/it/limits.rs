@@ -207,7 +207,10 @@ fn begin_connect(address: &SocketAddr) -> OwnedFd {
     }
 }
 
-/// A server with a short idle limit.
+/// A short idle limit.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+
+/// A server with that idle limit.
 fn impatient() -> Server {
     Server::start(&[
         "--idle-timeout",
@@ -223,8 +226,8 @@ fn impatient() -> Server {
 fn an_idle_client_is_closed_in_order() {
     let server = impatient();
     for connect in [Client::tcp, Client::unix] {
-        let mut client = connect(&server, "sum");
         let begin = Instant::now();
+        let mut client = connect(&server, "sum");
         client.write_all(b"1234567\n").unwrap();
         assert_eq!(read_all(&mut client), b"");
         let took = begin.elapsed();
@@ -290,23 +293,35 @@ fn a_line_that_comes_byte_by_byte_does_not_keep_a_connection() {
 #[test]
 fn a_client_that_does_not_read_is_told_from_one_that_is_silent() {
     let server = Server::start(&["--idle-timeout", "300ms", "echo=unix:DIR/echo.sock"]);
-    let mut client = Client::unix(&server, "echo");
-    // More than the kernel takes on the way back.
-    client.write_all(&[b'x'; 300_000]).unwrap();
-    server.wait_for_log("the server ended it: the client did not read for the idle timeout");
+    in_one_of(ROUNDS, || {
+        let begin = Instant::now();
+        let mut client = Client::unix(&server, "echo");
+        // More than the kernel takes on the way back.
+        let written = client.write_all(&[b'x'; 300_000]);
+        below("writing", begin.elapsed(), IMPATIENCE)?;
+        written.unwrap();
+        server.wait_for_log("the server ended it: the client did not read for the idle timeout");
+        Ok(())
+    });
     server.stop();
 }
 
 #[test]
 fn a_writer_that_waits_for_its_reply_is_not_idle() {
     let server = impatient();
-    let mut clients = Client::both(&server, "slot");
-    for client in &mut clients {
-        client.write_all(b"hello\n").unwrap();
-    }
-    for client in &mut clients {
-        assert_eq!(read_all(client), b"hello\n");
-    }
+    in_one_of(ROUNDS, || {
+        let begin = Instant::now();
+        let mut clients = Client::both(&server, "slot");
+        for client in &mut clients {
+            client.write_all(b"hello\n").unwrap();
+        }
+        // Else they were idle before.
+        below("writing", begin.elapsed(), IMPATIENCE)?;
+        for client in &mut clients {
+            assert_eq!(read_all(client), b"hello\n");
+        }
+        Ok(())
+    });
     server.stop();
 }
 

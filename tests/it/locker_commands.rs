@@ -180,7 +180,7 @@ fn a_reset_over_tcp_waits_for_the_operator() {
     let mut operated = Operated::start(&LISTENERS);
     let there = tcp(&operated.server);
     does(&there, "register", &["1"], "pw\n", "locker 1 is yours\n");
-    let reset = ["locker", "reset", "--timeout=1s", &there, "1"];
+    let reset = ["locker", "reset", "--timeout=10s", &there, "1"];
     for (call, word, said) in [
         (1, "deny", "call 1 is denied"),
         (2, "approve", "locker 1 is reset, its password is 0000"),
