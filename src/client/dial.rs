@@ -270,9 +270,11 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
+    /// Only a fault waits for it.
+    const LONG: Duration = Duration::from_secs(60);
 
     fn failure(endpoint: &str) -> Failure {
-        Server::dial(&endpoint.parse().unwrap(), SHORT).unwrap_err()
+        Server::dial(&endpoint.parse().unwrap(), LONG).unwrap_err()
     }
 
     #[test]
@@ -303,7 +305,7 @@ mod tests {
         let listener = UnixListener::bind_addr(&address).unwrap();
         rustix::net::listen(&listener, 0).unwrap();
         let endpoint = Endpoint::Abstract(name.clone());
-        let _first = Server::dial(&endpoint, SHORT).unwrap();
+        let _first = Server::dial(&endpoint, LONG).unwrap();
         let error = Server::dial(&endpoint, SHORT).unwrap_err();
         let text = format!("unix:@{name}: no answer within 200ms");
         assert_eq!(error, Failure::Lost(text));

@@ -174,18 +174,21 @@ fn a_folder_swapped_with_a_link_never_leads_outside() {
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("b"), "outside").unwrap();
     symlink(&outside, path.join("link")).unwrap();
-    let stop = AtomicBool::new(false);
+    let (both_seen, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+    let limit = Instant::now() + Duration::from_secs(120);
     let (opens, inside) = thread::scope(|scope| {
         scope.spawn(|| {
             let (one, other) = (path.join("folder"), path.join("link"));
-            for _ in 0..SWAPS {
+            let mut swaps = 0;
+            while (swaps < SWAPS || !both_seen.load(Ordering::Acquire)) && Instant::now() < limit {
                 renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+                swaps += 1;
             }
-            stop.store(true, Ordering::Release);
+            stop.store(swaps >= SWAPS, Ordering::Release);
         });
         let (mut opens, mut inside) = (0_u32, 0_u32);
-        let limit = Instant::now() + Duration::from_secs(60);
         while !stop.load(Ordering::Acquire) && Instant::now() < limit {
+            both_seen.store(inside > 0 && inside < opens, Ordering::Release);
             opens += 1;
             match root.open(&name("folder/b")) {
                 Ok(opened) => {
@@ -206,7 +209,7 @@ fn a_folder_swapped_with_a_link_never_leads_outside() {
     });
     assert!(
         stop.load(Ordering::Acquire),
-        "100,000 swaps took more than a minute"
+        "100,000 swaps took more than two minutes"
     );
     assert!(
         inside > 0 && inside < opens,

@@ -67,7 +67,7 @@ impl Place {
 
     /// Begins; a lock may outlive its file for a moment, where another test starts a process.
     fn begin_as(&self, wanted: &Wanted<'_>) -> Result<Upload, Refusal> {
-        let limit = Instant::now() + Duration::from_secs(1);
+        let limit = Instant::now() + Duration::from_secs(60);
         loop {
             match self.uploads.begin(wanted) {
                 Err(Refusal::Uploading) if Instant::now() < limit => thread::yield_now(),

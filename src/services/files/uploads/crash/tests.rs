@@ -120,7 +120,7 @@ fn a_killed_process_leaves_only_whole_files_and_partials() {
             .spawn()
             .unwrap();
         let goal = place.path(&format!("{round}-{}", 3 * (1 + round % 5)));
-        let limit = Instant::now() + Duration::from_secs(30);
+        let limit = Instant::now() + Duration::from_secs(120);
         while !goal.exists() && Instant::now() < limit {
             thread::yield_now();
         }
