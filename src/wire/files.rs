@@ -4,6 +4,16 @@
 
 use std::fmt;
 
+/// The sentence of a refusal that passes: somebody sends a file of that name, or the server still
+/// puts away what an earlier try has left.
+pub const UPLOADING: &str = "a file of that name is being uploaded just now";
+
+/// The sentence of the refusal that a whole upload gets which has not the hash that was announced.
+pub const ANOTHER: &str = "the file that came is another one; nothing was kept";
+
+/// The sentence of the refusal to hash a file that somebody writes to: a second time may do.
+pub const CHANGED: &str = "the file has changed meanwhile; start over";
+
 /// Why a name can't be written in a command; the texts are the end of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unwritable {
@@ -110,6 +120,11 @@ pub fn said(line: &[u8]) -> Said<'_> {
         _ if line.starts_with(b"error: ") => Said::Error(line),
         _ => Said::Other(line),
     }
+}
+
+/// Whether a line is the refusal of that sentence.
+pub fn is_refusal(line: &str, sentence: &str) -> bool {
+    line.strip_prefix("error: ") == Some(sentence)
 }
 
 /// What `get` is answered: bytes of the file follow.

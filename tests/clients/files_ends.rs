@@ -157,6 +157,26 @@ fn a_list_has_names_that_do_no_harm() {
 }
 
 #[test]
+fn a_list_that_is_cut_says_so() {
+    for (flag, first) in [
+        ("--timeout=60s", "  x\n"),
+        ("--json", "\"x\",\"time\":2}\n"),
+    ] {
+        let server = Server::start(|mut stream| {
+            answer(
+                &mut stream,
+                b"\n",
+                b"1 2 x\nok and more that is not shown\n",
+            );
+        });
+        let listed = run(&["ls", &server.endpoint, flag]);
+        let note = format!("{}: and more that is not shown\n", server.endpoint);
+        assert_eq!((listed.code, &*listed.stderr), (Some(0), &*note));
+        assert!(listed.stdout.ends_with(first), "{}", listed.stdout);
+    }
+}
+
+#[test]
 fn a_server_that_is_none_of_files_or_says_goodbye_is_a_lost_connection() {
     for (reply, code, part) in [
         (&b"welcome\n"[..], 1, "is that the service files?"),

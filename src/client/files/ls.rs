@@ -2,6 +2,7 @@
 
 use super::report::print_json;
 use super::{Failure, Run, Stop, output, unusable};
+use crate::wire::Readable;
 use crate::wire::files::{self as wire, Entry, Said};
 
 /// Prints a line for each file and folder, as it comes.
@@ -12,7 +13,11 @@ pub fn ls(run: &mut Run<'_>, folder: Option<&[u8]>) -> Result<(), Stop> {
     channel.send(&command, &run.interrupt)?;
     loop {
         let line = channel.line(0, &run.interrupt)?;
-        if wire::said(&line) == Said::Ok(b"") {
+        if let Said::Ok(rest) = wire::said(&line) {
+            if !rest.is_empty() {
+                let (endpoint, rest) = (run.files.endpoint, Readable(rest));
+                super::report::say(format_args!("{endpoint}: {rest}"));
+            }
             return Ok(());
         }
         let Some(entry) = Entry::parse(&line) else {

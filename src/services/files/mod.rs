@@ -315,7 +315,7 @@ impl Service for Files {
         // A file that is on its way is owed; an upload has a client that can resume it.
         match s.task.as_deref() {
             None | Some(Task::Receiving(_)) => {
-                if s.wire != Wire::Lab && s.task.is_none() {
+                if s.wire != Wire::Lab {
                     cx.send(BYE);
                 }
                 cx.close(CloseReason::Shutdown);

@@ -8,7 +8,7 @@ use super::uploads::Upload;
 use super::work::Work;
 use super::{Files, Session};
 use crate::config::limits::UPLOAD_CHECK_BYTES;
-use crate::service::{CloseReason, Cx, ReceiveFile, SourceId, TransferEnd};
+use crate::service::{BYE, CloseReason, Cx, ReceiveFile, SourceId, TransferEnd};
 
 /// An upload whose bytes come.
 pub struct Put {
@@ -43,10 +43,7 @@ impl Files {
             end,
             hash,
         };
-        if s.leaving {
-            return self.leave(s, put, cx);
-        }
-        self.next_piece(s, put, cx);
+        self.checked(s, put, Ok(()), cx);
     }
 
     fn next_piece(&mut self, s: &mut Session, put: Put, cx: &mut Cx<'_, Self>) {
@@ -101,7 +98,10 @@ impl Files {
     ) {
         match checked {
             Ok(()) if !s.leaving => self.next_piece(s, put, cx),
-            Ok(()) => self.leave(s, put, cx),
+            Ok(()) => {
+                cx.send(BYE);
+                self.leave(s, put, cx);
+            }
             Err(refusal) => {
                 self.refuse(s, &refusal.to_string(), cx);
                 self.leave(s, put, cx);
@@ -114,7 +114,10 @@ impl Files {
         s.task = None;
         let keep = Work::Keep(put.upload);
         let _ = cx.service().offload(&self.lane, SourceId::NOBODY, keep);
-        cx.close(CloseReason::UploadCut);
+        cx.close(match s.leaving {
+            true => CloseReason::Shutdown,
+            false => CloseReason::UploadCut,
+        });
     }
 
     /// A piece of work of an upload under way: where there is no room for it the upload is left.

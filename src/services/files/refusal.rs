@@ -7,6 +7,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::wire::files::{CHANGED, UPLOADING};
+
 /// Why a request was refused, or what ended it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -123,9 +125,9 @@ impl fmt::Display for Refusal {
             Self::Link => "a part of this name is a link; links are not followed",
             Self::NoPermission => "the server has no permission for this",
             Self::Moving => "this is being moved or changed just now; try again",
-            Self::Changed => "the file has changed meanwhile; start over",
+            Self::Changed => CHANGED,
             Self::Exists => "there is a file of that name, and files are not replaced here",
-            Self::Uploading => "a file of that name is being uploaded just now",
+            Self::Uploading => UPLOADING,
             Self::TooManyPartials => "unfinished uploads take all the room they may; try later",
             Self::NoRoom => "the disk has too little room for this",
             Self::OtherFileSystem => "this folder is on another disk; nothing is uploaded to it",

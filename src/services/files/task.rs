@@ -13,6 +13,7 @@ use super::version::Version;
 use super::work::{Done, Work};
 use super::{Files, Session};
 use crate::service::{CloseReason, Cx, SendFile, TransferEnd};
+use crate::wire::files::ANOTHER;
 
 /// What is under way.
 pub enum Task {
@@ -92,7 +93,7 @@ impl Files {
                 self.finish(s, cx);
             }
             (Task::Publishing, Done::Different) => {
-                self.refuse(s, "the file that came is another one; nothing was kept", cx);
+                self.refuse(s, ANOTHER, cx);
                 self.finish(s, cx);
             }
             (
@@ -130,7 +131,7 @@ impl Files {
     ) {
         if batch.is_empty() {
             match listing.more {
-                true => cx.send(b"ok, and more that is not shown\n"),
+                true => cx.send(b"ok and more that is not shown\n"),
                 false => cx.send(b"ok\n"),
             }
             return self.finish(s, cx);

@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 use super::ENTRY;
 use super::hash::hex;
-use crate::config::limits::{PARTIAL_AGE_MAX, SWEEP_EVERY};
-use crate::service::CloseReason;
+use crate::config::limits::{LIST_ENTRIES_MAX, PARTIAL_AGE_MAX, SWEEP_EVERY};
 use crate::service::harness::Harness;
+use crate::service::{BYE, CloseReason};
 
 /// A folder with some files, and the service on it.
 fn served(options: &str) -> (TempDir, Harness) {
@@ -106,6 +106,22 @@ fn commands_of_the_text_wire_are_answered_one_after_the_other() {
 }
 
 #[test]
+fn every_answer_ends_with_a_line_that_begins_with_ok_or_error() {
+    let (folder, mut t) = served("");
+    let a = t.open();
+    let help = say(&mut t, a, "help");
+    assert!(help.starts_with("list [FOLDER] "), "{help}");
+    assert!(help.ends_with("\nok\n"), "{help}");
+    for number in 0..=LIST_ENTRIES_MAX {
+        fs::write(folder.path().join(format!("sub/{number}")), b"").unwrap();
+    }
+    let listed = say(&mut t, a, "list sub");
+    let lines: Vec<_> = listed.lines().collect();
+    assert_eq!(lines.len(), LIST_ENTRIES_MAX + 1);
+    assert_eq!(lines[LIST_ENTRIES_MAX], "ok and more that is not shown");
+}
+
+#[test]
 fn nothing_leads_out_and_wrong_lines_say_why() {
     let (folder, mut t) = served("");
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
@@ -196,7 +212,9 @@ fn an_upload_whose_client_vanishes_is_kept() {
     t.work();
     let b = t.open();
     assert_eq!(say(&mut t, b, "put new 100 100"), "ok 60\n");
+    // It is owed nothing but the truth.
     t.shut_down();
+    assert_eq!(t.take(b), BYE);
     assert_eq!(t.closed(b), Some(CloseReason::Shutdown));
 }
 

@@ -10,7 +10,7 @@ use crate::service::{CloseReason, Cx};
 use crate::wire::Escaped;
 
 /// What `help` shows, without the closing `ok`.
-const HELP: &str = "\\
+const HELP: &str = "\
 list [FOLDER]                    files and folders: SIZE TIME NAME
 size NAME                        how many bytes it has
 hash NAME [LENGTH]               the SHA-256 of it, or of its first LENGTH bytes
