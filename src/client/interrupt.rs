@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level, low_level::pipe};
 
@@ -36,6 +38,14 @@ impl Interrupt {
         let done = work();
         self.is_plain.store(was_plain, Ordering::SeqCst);
         done
+    }
+
+    /// Waits for it, at most for `pause`; whether it has come.
+    pub fn comes_within(&self, pause: Duration) -> bool {
+        let pause = Timespec::try_from(pause).ok();
+        let mut watched = [PollFd::new(&self.told, PollFlags::IN)];
+        // Another signal ends the pause early, which does no harm.
+        matches!(poll(&mut watched, pause.as_ref()), Ok(ready) if ready > 0)
     }
 
     /// Ends the process by SIGINT, so that a shell sees what has ended it.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::filer::{Filer, sha256};
-use crate::support::{Server, answer, run};
+use crate::support::{Client, Server, answer, run};
 
 /// Bytes that repeat nowhere.
 pub fn content(len: usize, seed: u8) -> Vec<u8> {
@@ -187,12 +187,32 @@ fn a_file_that_changes_meanwhile_is_never_taken_for_whole() {
     let got = get(&filer);
     assert_eq!(got.code, Some(1));
     assert!(
-        got.stderr.contains("changes all the time"),
+        got.stderr
+            .contains("changes all the time; nothing was kept"),
         "{}",
         got.stderr
     );
+    assert_eq!(names(here.path()), ["x"]);
     // The file that was there before is still whole.
     assert_eq!(fs::read(&target).unwrap(), content(2000, 3));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_hashed_is_started_over() {
+    let here = tempfile::tempdir().unwrap();
+    let target = here.path().join("x");
+    let server = Server::start(|mut stream| {
+        let changed = b"error: the file has changed meanwhile; start over\n";
+        let hash = format!("ok sha256 {}\n", sha256(b"new"));
+        let mut said = answer(&mut stream, b"\n", b"ok 3 3 v\nold");
+        said += &answer(&mut stream, b"\n", changed);
+        said += &answer(&mut stream, b"\n", b"ok 3 3 w\nnew");
+        said + &answer(&mut stream, b"\n", hash.as_bytes())
+    });
+    let got = run(&["get", &server.endpoint, "x", "-o", text(&target)]);
+    assert_eq!(ended(&got), DONE);
+    assert_eq!(server.result(), "get x\nhash x\nget x\nhash x\n");
+    assert_eq!(fs::read(&target).unwrap(), b"new");
 }
 
 #[test]
@@ -206,6 +226,51 @@ fn what_the_server_kept_of_another_file_is_started_over() {
     assert_eq!((put.code, &*put.stderr), (Some(0), ""));
     assert!(put.stdout.contains("\"resumed_from\":0"), "{}", put.stdout);
     assert_eq!(filer.state().files["x"].0, content(5000, 1));
+}
+
+#[test]
+fn a_no_in_the_middle_of_the_rest_does_not_throw_away_what_was_kept() {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("x");
+    // More than both ends' buffers hold.
+    fs::write(&file, content(20_000_000, 1)).unwrap();
+    let server = Server::start(|mut stream| {
+        answer(
+            &mut stream,
+            b"\n",
+            b"ok 5\nerror: the disk has too little room for this\n",
+        );
+        // Its end is no reset, so that the answer is read.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    // A second connection would wait for ever.
+    let put = run(&["put", &server.endpoint, text(&file), "--timeout=5s"]);
+    let expected = "error: the disk has too little room for this\n";
+    assert_eq!(ended(&put), (Some(3), "", expected));
+}
+
+#[test]
+fn the_end_of_an_earlier_call_is_waited_for() {
+    let filer = Filer::start(&[]);
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("x");
+    fs::write(&file, b"abc").unwrap();
+    let busy = "error: a file of that name is being uploaded just now".to_owned();
+    filer.state().refused.insert("x".to_owned(), busy.clone());
+    let mut client = Client::start(&["put", &filer.endpoint, text(&file)]);
+    // It has asked again.
+    let since = std::time::Instant::now();
+    while filer.state().commands.len() < 2 {
+        assert!(since.elapsed() < crate::support::PATIENCE);
+        std::thread::yield_now();
+    }
+    filer.state().refused.clear();
+    assert_eq!(ended(&client.outcome()), DONE);
+    assert_eq!(filer.state().files["x"].0, b"abc");
+    // Who really sends it for longer is not waited for.
+    filer.state().refused.insert("x".to_owned(), busy.clone());
+    let put = run(&["put", &filer.endpoint, text(&file), "--timeout=300ms"]);
+    assert_eq!(ended(&put), (Some(3), "", &*format!("{busy}\n")));
 }
 
 #[test]

@@ -15,6 +15,10 @@ use crate::wire::files::{self as wire, Coming};
 
 /// Where each file is put: never outside of the folder that was chosen.
 pub fn transfers(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Transfer>, Failure> {
+    if output == Some(Path::new("-")) {
+        let problem = "-: what is on standard output can't be checked first; name a file";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     let folder = match output {
         None => Some(Path::new("")),
         Some(path) => {
@@ -114,9 +118,9 @@ impl Fetch<'_, '_> {
             self.run.progress.say(&format!("{why}; starting over"));
             goes_on = false;
         }
-        Err(self
-            .channel
-            .lost("the file changes all the time; nothing was kept"))
+        partial.cut(0)?;
+        let why = "the file changes all the time; nothing was kept";
+        Err(self.channel.lost(why))
     }
 
     /// Goes on behind the part that is here, or starts over. What is here is kept until the server
@@ -155,7 +159,13 @@ impl Fetch<'_, '_> {
             *hash = Sha256::new();
         }
         self.receive(&coming, partial, hash, report)?;
-        match self.hash(None, coming.total)? == hex(hash.clone()) {
+        let whole = match self.hash(None, coming.total) {
+            Err(Stop::Failed(Failure::Refused(line))) if wire::is_refusal(&line, wire::CHANGED) => {
+                return Ok(Attempt::Stale("the server's file has changed"));
+            }
+            whole => whole?,
+        };
+        match whole == hex(hash.clone()) {
             true => Ok(Attempt::Whole),
             false => Ok(Attempt::Stale("what came is not the server's file")),
         }
@@ -252,6 +262,7 @@ mod tests {
                 "/nonexistent/x: several files need a folder",
             ),
             (&["a/x", "b/x"], None, "'b/x': 'a/x' has the same name here"),
+            (&["a"], Some(Path::new("-")), "standard output"),
         ] {
             let problem = paths(names, output).unwrap_err();
             assert!(problem.contains(part), "{problem}");

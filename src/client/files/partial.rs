@@ -54,6 +54,8 @@ pub struct Partial {
     file: File,
     len: u64,
     origin: Option<Origin>,
+    /// It has its own name now, and what has the others is somebody else's.
+    is_placed: bool,
 }
 
 impl Partial {
@@ -90,6 +92,7 @@ impl Partial {
             file,
             len,
             origin,
+            is_placed: false,
         })
     }
 
@@ -157,15 +160,20 @@ impl Partial {
         Ok(there == bytes)
     }
 
+    fn place(&mut self) -> Result<(), Failure> {
+        let synced = self.file.sync_all();
+        synced.map_err(|error| local(&self.target, &error))?;
+        // Before the rename: behind it another process may begin a part with a label of its own.
+        // A label that stays is checked like any other.
+        let _ = fs::remove_file(&self.label);
+        fs::rename(&self.path, &self.target).map_err(|error| local(&self.target, &error))?;
+        self.is_placed = true;
+        Ok(())
+    }
+
     /// It is whole: makes it safe, and puts it under its name.
     pub fn publish(mut self) -> Result<(), Failure> {
-        let published = self
-            .file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.path, &self.target));
-        published.map_err(|error| local(&self.target, &error))?;
-        // Nothing is left to remove but the label.
-        self.len = 0;
+        self.place()?;
         let folder = match self.target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -178,8 +186,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.len == 0 {
-            // After a rename the first finds nothing.
+        if self.len == 0 && !self.is_placed {
             let _ = fs::remove_file(&self.path);
             let _ = fs::remove_file(&self.label);
         }
@@ -281,6 +288,29 @@ mod tests {
         partial.set_origin(Some(Origin::Size(9))).unwrap();
         drop(partial);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_part_that_has_its_place_takes_nothing_from_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        for bytes in [&b""[..], b"abc"] {
+            let mut first = Partial::open(&target).unwrap();
+            first.set_origin(Some(Origin::Size(3))).unwrap();
+            first.append(bytes).unwrap();
+            first.place().unwrap();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            let mut next = Partial::open(&target).unwrap();
+            next.set_origin(Some(Origin::Size(9))).unwrap();
+            drop(first);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        }
+        // A label that says nothing goes too.
+        fs::write(folder.path().join(".x.partial.version"), b"nonsense").unwrap();
+        let mut third = Partial::open(&target).unwrap();
+        third.append(b"abc").unwrap();
+        third.publish().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

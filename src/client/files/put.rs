@@ -10,7 +10,8 @@ use rustix::fs::OFlags;
 use super::channel::{Channel, Sent};
 use super::report::Report;
 use super::{Failure, Run, Stop, Transfer, hex, local, problem, unusable};
-use crate::config::limits::TRANSFER_BYTES;
+use crate::client::patience::Patience;
+use crate::config::limits::{TRANSFER_ASK_AGAIN, TRANSFER_BYTES};
 use crate::wire::files::{self as wire, Said};
 
 /// What each file is called at the server: its own name, or the one that was given.
@@ -126,7 +127,10 @@ pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Resul
     report.sha256 = Some(hash.clone());
     // As much as the server has; and if that was of another file, which it says in the end, nothing.
     match attempt(run, transfer, &source, &hash, source.size, report) {
-        Err(Stop::Failed(Failure::Refused(_))) if report.resumed_from > 0 => {
+        // Any other no leaves there what was kept.
+        Err(Stop::Failed(Failure::Refused(line)))
+            if report.resumed_from > 0 && wire::is_refusal(&line, wire::ANOTHER) =>
+        {
             let why = "what the server had was no part of this file; starting over";
             run.progress.say(why);
             attempt(run, transfer, &source, &hash, 0, report)
@@ -147,7 +151,7 @@ fn attempt(
     let command = wire::put(&transfer.name, source.size, offset, hash);
     let command = command.map_err(|why| unusable(&transfer.name, why))?;
     let mut channel = run.channel()?;
-    let answer = match channel.ask(&command, 0, &run.interrupt) {
+    let answer = match ask(run, &mut channel, &command) {
         Err(Stop::Failed(Failure::Refused(line))) => {
             let is_there = is_there(run, &mut channel, &transfer.name, source.size, hash);
             run.keep(channel);
@@ -186,6 +190,27 @@ fn attempt(
     }
     run.keep(channel);
     Ok(())
+}
+
+/// Asks to send, for as long as the server may be silent: it may have to put away first what an
+/// earlier call has left, and syncs it then.
+fn ask(run: &Run<'_>, channel: &mut Channel, command: &[u8]) -> Result<Vec<u8>, Stop> {
+    let patience = Patience::new(run.files.timeout);
+    let is_over = || patience.left().is_some_and(|left| left.is_zero());
+    let mut is_first = true;
+    loop {
+        match channel.ask(command, 0, &run.interrupt) {
+            Err(Stop::Failed(Failure::Refused(line)))
+                if wire::is_refusal(&line, wire::UPLOADING) && !is_over() => {}
+            answer => return answer,
+        }
+        if std::mem::take(&mut is_first) {
+            run.progress.say("it is being uploaded just now; waiting");
+        }
+        if run.interrupt.comes_within(TRANSFER_ASK_AGAIN) {
+            return Err(Stop::Interrupted);
+        }
+    }
 }
 
 /// Whether the server has that very file: the answer to an earlier call may have been lost.

@@ -1,5 +1,7 @@
 //! The limits of the clients that fetch and send files, with their reasons.
 
+use std::time::Duration;
+
 /// Bytes that a client reads or writes of a file or a stream at once: enough that system calls cost
 /// nothing beside the copying, little enough that Ctrl-C is noticed at once.
 pub const TRANSFER_BYTES: usize = 256 * 1024;
@@ -8,6 +10,10 @@ pub const TRANSFER_BYTES: usize = 256 * 1024;
 /// a stale part, and more for a file that was replaced just then. A log file that grows all the
 /// time would never be had.
 pub const TRANSFER_STARTS_MAX: u32 = 4;
+
+/// After this long `put` asks again whether a name is free: a server syncs what an earlier call has
+/// left, some hundred MiB in a second, and each question costs it one look at a folder.
+pub const TRANSFER_ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How fast any server hashes or syncs a file at least, in bytes a second: a slow disk. The server
 /// is waited for so much longer than `--timeout`.
