@@ -164,6 +164,34 @@ fn an_upload_that_is_too_large_or_not_wanted_is_refused() {
 }
 
 #[test]
+fn an_upload_into_a_folder_that_is_not_the_servers_is_refused_before_it_is_sent() {
+    let folder = Folder::new();
+    let theirs = folder.root().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o555);
+    fs::set_permissions(&theirs, mode).unwrap();
+    // Root may do everything, unless it is told otherwise.
+    let plain = ["setpriv", "--bounding-set", "-dac_override"];
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root
+        && !(have("setpriv")
+            && run(plain[0], &[plain[1], plain[2], "true"], b"")
+                .status
+                .success())
+    {
+        eprintln!("skipped: root without setpriv");
+        return;
+    }
+    let wrapper = if is_root { &plain[..] } else { &[] };
+    let server = folder.server("&upload=yes").wrapped(wrapper).start();
+    let mut filer = Filer::tcp(&server);
+    let no = "error: the server has no permission for this";
+    assert_eq!(filer.ask("put theirs/x 3"), no);
+    assert_eq!(filer.ask("put x 0"), "ok 0");
+    server.stop();
+}
+
+#[test]
 fn an_upload_for_which_the_disk_has_no_room_is_refused() {
     let mount = "mount -t tmpfs -o size=300m tmpfs \"$0\"";
     let folder = Folder::new();

@@ -22,7 +22,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, flock, fstat, fsync, statat};
+use rustix::fs::{
+    Access, AtFlags, FileType, FlockOperation, accessat, flock, fstat, fsync, statat,
+};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -148,6 +150,7 @@ impl Uploads {
     pub fn begin(&self, wanted: &Wanted<'_>) -> Result<Upload, Refusal> {
         let (parent, last) = self.parent(wanted.name)?;
         check_target(&parent, last, wanted.replace)?;
+        check_rights(&parent)?;
         let turn = self.folder.turn()?;
         let mut found = self.folder.found(&turn)?;
         let wish = Partial {
@@ -368,6 +371,16 @@ fn check_target(parent: &OwnedFd, last: &OsStr, replace: bool) -> Result<(), Ref
         FileType::Directory => Err(Refusal::IsFolder),
         FileType::Symlink => Err(Refusal::Link),
         _ => Err(Refusal::NotRegular),
+    }
+}
+
+/// Whether files can be moved into it: said before the bytes come. A system that can't say is not
+/// believed, since it will be tried in the end.
+fn check_rights(parent: &OwnedFd) -> Result<(), Refusal> {
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    match accessat(parent, ".", wanted, AtFlags::EACCESS) {
+        Err(errno @ (Errno::ACCESS | Errno::ROFS)) => Err(errno.into()),
+        _ => Ok(()),
     }
 }
 

@@ -92,7 +92,7 @@ impl Folder {
     /// Waits for the others to be done; each is for milliseconds.
     pub fn turn(&self) -> Result<Turn, Refusal> {
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let lock = openat(&self.folder, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
+        let lock = openat(&self.folder, LOCK, flags, Mode::RUSR | Mode::WUSR).map_err(gone)?;
         loop {
             match flock(&lock, FlockOperation::LockExclusive) {
                 Err(Errno::INTR) => {}
@@ -207,6 +207,16 @@ impl Folder {
             room.add(other.length, other.partial.size, other.runs);
         }
         Ok(room)
+    }
+}
+
+/// A file that is made anew is missing only where its folder is: somebody has removed that.
+fn gone(errno: Errno) -> Refusal {
+    match errno {
+        Errno::NOENT => Refusal::Other(
+            "the folder of unfinished uploads was removed; start the server again".to_owned(),
+        ),
+        other => other.into(),
     }
 }
 

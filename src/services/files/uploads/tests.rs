@@ -27,6 +27,14 @@ pub(super) const LIMITS: Limits = Limits {
     free_min: 0,
 };
 
+#[test]
+fn the_folder_of_unfinished_uploads_is_not_taken_for_the_name() {
+    let place = place();
+    fs::remove_dir_all(place.path(".partial")).unwrap();
+    let refusal = place.begin("x", 3, 0).unwrap_err().to_string();
+    assert!(refusal.contains("start the server again"), "{refusal}");
+}
+
 fn place() -> Place {
     place_in(tempfile::tempdir().unwrap(), LIMITS)
 }
