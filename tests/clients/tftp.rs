@@ -1,6 +1,9 @@
 //! `get` and `put` over datagrams, against a server that is made of the same pure machines.
 
 use std::fs;
+use std::net::UdpSocket;
+
+use rustix::process::Signal;
 
 use crate::filer::sha256;
 use crate::files::{content, names, wait_for_part};
@@ -190,4 +193,26 @@ fn ctrl_c_leaves_a_part_over_datagrams_too() {
     assert_done(&server.get("x", here.path(), &[]));
     assert!(server.asked()[0].offset > Some(0));
     assert_eq!(fs::read(here.path().join("x")).unwrap(), bytes);
+}
+
+#[test]
+fn nobody_else_is_heard_however_early_it_came() {
+    let here = tempfile::tempdir().unwrap();
+    let [asked, a, b] = std::array::from_fn(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let endpoint = format!("udp://{}", asked.local_addr().unwrap());
+    let folder = here.path().to_str().unwrap();
+    let mut client = Client::start(&["get", &endpoint, "x", "-o", folder]);
+    let mut buffer = [0; 2000];
+    let (_, to) = asked.recv_from(&mut buffer).unwrap();
+    // Both are there before the client can say that it hears only the first.
+    client.signal(Signal::STOP);
+    a.send_to(&[&[0, 3, 0, 1][..], &[7; 512]].concat(), to)
+        .unwrap();
+    b.send_to(b"\0\x05\0\0another transfer\0", to).unwrap();
+    client.signal(Signal::CONT);
+    let count = a.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..count], [0, 4, 0, 1]);
+    a.send_to(&[0, 3, 0, 2, 7], to).unwrap();
+    assert_done(&client.outcome());
+    assert_eq!(fs::read(here.path().join("x")).unwrap(), [7; 513]);
 }

@@ -146,9 +146,11 @@ impl<'a, 'b> Exchange<'a, 'b> {
             }
             match self.receive(&mut buffer) {
                 Ok(Some(count)) => machine.receive(&buffer[..count], self.now(), &mut effects),
-                Ok(None) => machine.expired(self.now(), &mut effects),
+                Ok(None) => {}
                 Err(stop) => break Err(stop),
             }
+            // Also where something comes all the time: it may bring nothing further.
+            machine.expired(self.now(), &mut effects);
         };
         // The server need not repeat itself; and what came is not lost.
         let refusal = Refusal::new(Code::UNDEFINED, "the client has given up");
@@ -204,26 +206,33 @@ impl<'a, 'b> Exchange<'a, 'b> {
             match Errno::from_io_error(&error) {
                 Some(Errno::INTR) => {}
                 // As if it were lost on its way: it is sent again when its time has come.
-                Some(Errno::AGAIN | Errno::NOBUFS) => return Ok(()),
+                Some(Errno::AGAIN | Errno::NOBUFS | Errno::MSGSIZE) => return Ok(()),
                 Some(Errno::CONNREFUSED) => return self.refused(),
                 _ => return Err(lost(self.endpoint, &words(&error)).into()),
             }
         }
     }
 
-    /// Takes a datagram of the server; `None` where there is none.
+    /// Takes a datagram; `None` where there is none, or one that is not of this transfer.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Stop> {
         loop {
             match self.socket.recv_from(buffer) {
                 Ok((count, from)) => {
-                    if !self.is_connected && !self.connect(from, &buffer[..count])? {
-                        continue;
+                    let is_ours = match self.is_connected {
+                        // Another's may have come before the socket was connected.
+                        true => from == self.address,
+                        false => self.connect(from, &buffer[..count])?,
+                    };
+                    if is_ours {
+                        self.patience.renew();
                     }
-                    self.patience.renew();
-                    return Ok(Some(count));
+                    return Ok(is_ours.then_some(count));
                 }
                 Err(error) => match Errno::from_io_error(&error) {
                     Some(Errno::INTR) => {}
+                    // What was sent last was too long for a router on the way: the system has
+                    // learnt that, and cuts what comes next (IP_MTU_DISCOVER in ip(7)).
+                    Some(Errno::MSGSIZE) => {}
                     Some(Errno::AGAIN) => return Ok(None),
                     Some(Errno::CONNREFUSED) => self.refused()?,
                     _ => return Err(lost(self.endpoint, &words(&error)).into()),
@@ -239,7 +248,7 @@ impl<'a, 'b> Exchange<'a, 'b> {
         }
         let connected = self.socket.connect(from);
         connected.map_err(|error| lost(self.endpoint, &words(&error)))?;
-        self.is_connected = true;
+        (self.address, self.is_connected) = (from, true);
         Ok(true)
     }
 
