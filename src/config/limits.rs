@@ -185,7 +185,7 @@ pub const FLOWS_MAX: usize = 16_384;
 pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
 
 /// Flows with a socket of their own, each a descriptor; a quarter of the connections at most. The
-/// oldest that has not proved itself gives way.
+/// oldest that has not proved itself, or has done what it was for, gives way.
 pub const FLOW_SOCKETS_MAX: usize = 1_024;
 
 /// Transfers that other machines may begin in a second, all together: so many times three first answers

@@ -114,6 +114,12 @@ impl<S: Service> Cx<'_, S> {
         self.effects.proved = true;
     }
 
+    /// Says that the session has done what it was for, and stays only to say so again to a peer that
+    /// has not heard it: from now on it gives way to others, proved or not. Of no effect on streams.
+    pub fn work_is_done(&mut self) {
+        self.effects.done = true;
+    }
+
     /// Gives the connection's socket to a program, as its standard input and output. From then on
     /// the session gets `closed` and nothing else, once the program has ended or could not start;
     /// the peer is told where it could not. Nothing is sent before, and nothing was read:

@@ -20,6 +20,8 @@ pub struct Effects {
     pub program: Option<Program>,
     /// The peer of this session has shown that it receives what it is sent.
     pub proved: bool,
+    /// The session has done what it was for, and stays only in case the peer has not heard so.
+    pub done: bool,
     /// Bulk data, behind the output.
     pub transfer: Option<Transfer>,
     /// Whether the session stops or goes on being given input; as it was where `None`.
@@ -97,6 +99,7 @@ impl Effects {
         }
         self.datagrams.clear();
         self.proved = false;
+        self.done = false;
         self.mail.clear();
         self.prints.clear();
         self.program = None;
@@ -112,6 +115,7 @@ impl Effects {
         self.output.is_empty()
             && self.datagrams.is_empty()
             && !self.proved
+            && !self.done
             && self.ending.is_none()
             && self.deadline == DeadlineChange::Keep
             && self.notes.is_empty()

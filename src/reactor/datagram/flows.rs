@@ -1,7 +1,8 @@
 //! Which session the datagrams of an address belong to, and how many such sessions there may be.
 //!
 //! Sources are easily forged, so flows are cheap to make and must be few: a cap in all, a cap for
-//! each network, and the oldest of those that have not proved themselves gives way first.
+//! each network, and the oldest of those that have not proved themselves, or have nothing left to
+//! do, gives way first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +33,8 @@ pub(in crate::reactor) struct Flow {
     pub own: Option<SourceId>,
     /// Its place in the order of coming.
     age: u64,
+    /// It stays only in case the peer has not heard that all is done.
+    done: bool,
     /// It has given up its name; its place in the slab goes when its connection is buried.
     retired: bool,
 }
@@ -41,10 +44,10 @@ pub(in crate::reactor) struct Flow {
 pub(in crate::reactor) struct Flows {
     slab: Slab<Flow>,
     by_key: HashMap<FlowKey, u32>,
-    /// Those that have not proved themselves, the oldest first.
-    unproved: BTreeMap<u64, u32>,
+    /// Those that give way, the oldest first: they have not proved themselves, or are done.
+    yielding: BTreeMap<u64, u32>,
     /// Of these those that have a socket of their own.
-    unproved_own: BTreeMap<u64, u32>,
+    yielding_own: BTreeMap<u64, u32>,
     /// Sockets that belong to one flow each.
     sockets: usize,
     networks: HashMap<u64, u32>,
@@ -85,11 +88,11 @@ impl Flows {
 
     /// Where there is no room for another socket: which flow that has one gives way.
     pub(super) fn room_for_socket(&self) -> Room {
-        self.oldest(&self.unproved_own)
+        self.oldest(&self.yielding_own)
     }
 
-    fn oldest(&self, unproved: &BTreeMap<u64, u32>) -> Room {
-        let oldest = unproved.first_key_value();
+    fn oldest(&self, yielding: &BTreeMap<u64, u32>) -> Room {
+        let oldest = yielding.first_key_value();
         let oldest = oldest.and_then(|(_, number)| self.slab.get(*number as usize));
         oldest.map_or(Room::Full, |flow| Room::Evict(flow.id))
     }
@@ -104,7 +107,7 @@ impl Flows {
         if self.len() < FLOWS_MAX {
             return Room::Free;
         }
-        self.oldest(&self.unproved)
+        self.oldest(&self.yielding)
     }
 
     /// Adds a flow whose connection will be `id`, perhaps with a socket of its own; returns its number.
@@ -123,14 +126,15 @@ impl Flows {
             id,
             own,
             age: self.ages,
+            done: false,
             retired: false,
         };
         // There are at most FLOWS_MAX and those that are buried in this iteration.
         let number = u32::try_from(self.slab.insert(flow)).unwrap_or(u32::MAX);
         self.by_key.insert(key, number);
-        self.unproved.insert(self.ages, number);
+        self.yielding.insert(self.ages, number);
         if own.is_some() {
-            self.unproved_own.insert(self.ages, number);
+            self.yielding_own.insert(self.ages, number);
             self.sockets += 1;
         }
         if let Some(network) = network(key.peer.ip()) {
@@ -143,9 +147,28 @@ impl Flows {
     pub(super) fn prove(&mut self, number: u32) {
         if let Some(flow) = self.slab.get_mut(number as usize) {
             flow.credit.prove();
-            self.unproved.remove(&flow.age);
-            self.unproved_own.remove(&flow.age);
+            self.yielding.remove(&flow.age);
+            self.yielding_own.remove(&flow.age);
         }
+    }
+
+    /// It has done what it was for: it gives way to others from now on.
+    pub(super) fn let_go(&mut self, number: u32) {
+        let Some(flow) = self.slab.get_mut(number as usize) else {
+            return;
+        };
+        flow.done = true;
+        if !flow.retired {
+            self.yielding.insert(flow.age, number);
+            if flow.own.is_some() {
+                self.yielding_own.insert(flow.age, number);
+            }
+        }
+    }
+
+    /// Whether it was let go.
+    pub(super) fn is_done(&self, number: u32) -> bool {
+        self.slab.get(number as usize).is_some_and(|flow| flow.done)
     }
 
     /// The session has ended: the next datagram of that address begins a new flow. Returns the
@@ -156,8 +179,8 @@ impl Flows {
             return None;
         }
         self.by_key.remove(&flow.key);
-        self.unproved.remove(&flow.age);
-        self.unproved_own.remove(&flow.age);
+        self.yielding.remove(&flow.age);
+        self.yielding_own.remove(&flow.age);
         let own = flow.own.take();
         self.sockets -= usize::from(own.is_some());
         if let Some(network) = network(flow.key.peer.ip())
@@ -168,7 +191,7 @@ impl Flows {
                 self.networks.remove(&network);
             }
         }
-        debug_assert!(self.unproved.len() <= self.by_key.len());
+        debug_assert!(self.yielding.len() <= self.by_key.len());
         own
     }
 
@@ -271,7 +294,11 @@ mod tests {
         assert_eq!(flows.remove(second), None);
         assert_eq!((flows.remove(plain), flows.sockets()), (None, 1));
         assert_eq!(flows.room_for_socket(), Room::Full);
+        flows.let_go(first);
+        assert_eq!(flows.room_for_socket(), Room::Evict(id(2)));
+        assert!(flows.is_done(first));
         assert_eq!((flows.remove(first), flows.sockets()), (own(2), 0));
+        assert_eq!(flows.room_for_socket(), Room::Full);
     }
 
     proptest! {

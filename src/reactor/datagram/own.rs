@@ -3,7 +3,8 @@
 //! is late of one never meets the next.
 //!
 //! Such a socket takes a descriptor, and a source is easily forged. So there may be few, and the
-//! oldest whose peer has not proved itself gives way. It is closed as soon as its flow has ended.
+//! oldest whose peer has not proved itself, or has all it came for, gives way. It is closed as soon
+//! as its flow has ended.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 

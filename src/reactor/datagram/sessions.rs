@@ -205,7 +205,14 @@ impl Reactor {
     /// Ends a flow to make room for another.
     pub(super) fn evict(&mut self, id: SourceId) {
         if let Some(c) = self.sources.connection(id) {
-            c.abort(CloseReason::Crowded);
+            let is_done = match c.stream {
+                Stream::Flow { number, .. } => self.udp.flows.is_done(number),
+                _ => false,
+            };
+            c.abort(match is_done {
+                true => CloseReason::Answered,
+                false => CloseReason::Crowded,
+            });
             self.conclude(id, 0);
         }
     }
@@ -226,6 +233,9 @@ impl Reactor {
         let number = *number;
         if effects.proved {
             udp.flows.prove(number);
+        }
+        if effects.done {
+            udp.flows.let_go(number);
         }
         let Some(flow) = udp.flows.get_mut(number) else {
             return;
