@@ -155,3 +155,24 @@ fn finish_from_two(client: &UdpSocket, port: SocketAddr) {
     assert_eq!(block, (data(3, SIZE - 1024), port));
     client.send_to(&[0, 4, 0, 3], port).unwrap();
 }
+
+#[test]
+fn an_upload_that_is_done_holds_no_port_that_others_need() {
+    let more = ["--max-connections=8"];
+    let (server, at) = serve("udp://127.0.0.1:0?upload=yes", &more);
+    for number in 0..6 {
+        let a = client("127.0.0.1");
+        let request = [b"\0\x02new", &[b'0' + number][..], b"\0octet\0"].concat();
+        let (answer, port) = ask(&a, &request, at);
+        assert_eq!(answer, [0, 4, 0, 0]);
+        assert_eq!(ask(&a, &[0, 3, 0, 1, 7], port), (vec![0, 4, 0, 1], port));
+    }
+    let a = client("127.0.0.1");
+    assert_eq!(ask(&a, READ, at).0, data(1, 512));
+    assert!(
+        !server.log().contains("too many others"),
+        "{}",
+        server.log()
+    );
+    server.stop();
+}

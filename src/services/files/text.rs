@@ -4,7 +4,7 @@ use super::name::{Name, next_word};
 use super::options::Upload;
 use super::task::Task;
 use super::version::Version;
-use super::work::Work;
+use super::work::{Wish, Work};
 use super::{Files, Session, owner_of};
 use crate::service::{CloseReason, Cx};
 use crate::wire::Escaped;
@@ -111,13 +111,13 @@ fn put(file: &[u8], size: &[u8], more: &[&[u8]], cx: &Cx<'_, Files>) -> Result<S
         None => None,
         Some(word) => Some(sha256(word)?),
     };
-    let work = Work::Begin {
+    let work = Work::Begin(Wish {
         name: name(file)?,
         size: Some(size),
         offset: offset.min(size),
         owner: owner_of(cx.peer()),
         replace: upload == Upload::Replace,
-    };
+    });
     Ok(Said::Work(Task::Begin(hash), work))
 }
 

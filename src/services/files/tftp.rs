@@ -3,26 +3,24 @@
 //! Here are only names, files and the lane. Blocks are read here where they are in memory, which
 //! takes microseconds, and by the lane where they are not; writes and names are the lane's.
 
+mod incoming;
 mod refused;
 mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::incoming::wish_of;
 use self::refused::{answer_to_name, answer_to_refusal};
+use self::transfer::State;
 pub use self::transfer::Transfer;
-use self::transfer::{Incoming, State};
+use super::Files;
 use super::cached::{Warm, read_warm};
 use super::name::Name;
-use super::options::Upload as Uploading;
 use super::root::Opened;
-use super::uploads::Upload;
 use super::work::{Done, Work};
-use super::{Files, owner_of};
-use crate::service::{CloseReason, Cx, Moment, SourceId};
-use crate::wire::tftp::{
-    Code, Effect, Effects, End, Mode, Packet, Receiver, Refusal, Request, Room, Sender,
-};
+use crate::service::{CloseReason, Cx, Moment};
+use crate::wire::tftp::{Code, Effect, Effects, End, Packet, Refusal, Request, Sender};
 
 /// What all transfers share, so that a callback allocates nothing.
 #[derive(Default)]
@@ -79,7 +77,7 @@ impl Files {
     fn begin_transfer(&mut self, t: &mut Transfer, datagram: &[u8], cx: &mut Cx<'_, Self>) {
         let work = match Packet::parse(datagram) {
             Ok(Packet::Read(request)) => named(&request).map(Work::Open),
-            Ok(Packet::Write(request)) => self.work_of_write(&request, cx),
+            Ok(Packet::Write(request)) => wish_of(&request, cx).map(Work::Look),
             Ok(Packet::Error { .. }) => return cx.close(CloseReason::NotAnswered),
             Ok(Packet::Data { .. } | Packet::Ack { .. } | Packet::Oack(_)) => Err(Refusal::new(
                 Code::UNKNOWN_TRANSFER,
@@ -100,23 +98,6 @@ impl Files {
         }
     }
 
-    fn work_of_write(&self, request: &Request<'_>, cx: &Cx<'_, Self>) -> Result<Work, Refusal> {
-        let upload = cx.options().upload;
-        if upload == Uploading::No {
-            let message = "nothing is uploaded here";
-            return Err(Refusal::new(Code::ACCESS_VIOLATION, message));
-        }
-        let size = request.options.size;
-        Ok(Work::Begin {
-            name: named(request)?,
-            // Some say 0 where they do not know; of text it is another number than the file's.
-            size: size.filter(|size| *size > 0 && request.mode == Mode::Octet),
-            offset: request.options.offset.unwrap_or(0),
-            owner: owner_of(cx.peer()),
-            replace: upload == Uploading::Replace,
-        })
-    }
-
     pub(super) fn tftp_expired(&mut self, t: &mut Transfer, cx: &mut Cx<'_, Self>) {
         let now = time(cx.now());
         let effects = &mut self.tftp.effects;
@@ -134,8 +115,8 @@ impl Files {
         let effects = &mut self.tftp.effects;
         match (&mut t.state, done) {
             (State::Opening, Done::Opened(Ok(file))) => self.serve_read(t, file, cx),
-            (State::Opening, Done::Begun(Ok(upload))) => self.serve_write(t, upload, cx),
-            (State::Opening, Done::Opened(Err(refusal)) | Done::Begun(Err(refusal))) => {
+            (State::Opening, Done::Looked(Ok(prospect))) => self.serve_write(t, prospect, cx),
+            (State::Opening, Done::Opened(Err(refusal)) | Done::Looked(Err(refusal))) => {
                 refuse(t, &answer_to_refusal(&refusal), cx);
             }
             (State::Sending(sender, file), Done::Read(read)) => {
@@ -148,17 +129,7 @@ impl Files {
                     Err(refusal) => sender.fail(answer_to_refusal(&refusal), effects),
                 }
             }
-            (State::Receiving(receiver, incoming), Done::Wrote(wrote)) => {
-                incoming.writing -= 1;
-                match wrote {
-                    Ok(bytes) => receiver.written(bytes, now, effects),
-                    Err(refusal) => receiver.fail(answer_to_refusal(&refusal), effects),
-                }
-            }
-            (State::Receiving(receiver, _), Done::Published(published)) => match published {
-                Ok(_) => receiver.published(now, effects),
-                Err(refusal) => receiver.fail(answer_to_refusal(&refusal), effects),
-            },
+            (State::Receiving(..), done) => self.upload_done(t, done, cx),
             // Work gives the result of its kind.
             _ => {}
         }
@@ -177,32 +148,6 @@ impl Files {
         match Sender::serve(&request, size, now, &mut self.tftp.effects) {
             Ok(sender) => t.state = State::Sending(Box::new(sender), file),
             Err(refusal) => refuse(t, &refusal, cx),
-        }
-    }
-
-    /// An upload has begun: its request is answered.
-    fn serve_write(&mut self, t: &mut Transfer, upload: Arc<Upload>, cx: &mut Cx<'_, Self>) {
-        let Ok(Packet::Write(request)) = Packet::parse(&t.request) else {
-            return;
-        };
-        let room = Room {
-            kept: upload.kept,
-            most: upload.most,
-        };
-        match Receiver::serve(&request, room, time(cx.now()), &mut self.tftp.effects) {
-            Ok(receiver) => {
-                let incoming = Incoming {
-                    upload: Some(upload),
-                    writing: 0,
-                    is_all: false,
-                    ended: None,
-                };
-                t.state = State::Receiving(Box::new(receiver), incoming);
-            }
-            Err(refusal) => {
-                self.keep(upload, cx);
-                refuse(t, &refusal, cx);
-            }
         }
     }
 
@@ -256,21 +201,13 @@ impl Files {
 
     fn apply(&mut self, t: &mut Transfer, effect: Effect, cx: &mut Cx<'_, Self>) {
         match (effect, &mut t.state) {
-            (Effect::Proved, _) => cx.peer_is_proved(),
+            (Effect::Proved, _) => {
+                cx.peer_is_proved();
+                self.begin_upload(t, cx);
+            }
             (Effect::Read { offset, len }, State::Sending(..)) => self.read(t, offset, len, cx),
-            (Effect::Write { offset, bytes }, State::Receiving(receiver, incoming)) => {
-                let Some(upload) = incoming.upload.clone() else {
-                    return;
-                };
-                let work = Work::Write {
-                    upload,
-                    offset,
-                    bytes,
-                };
-                match cx.offload(&self.lane, work) {
-                    Ok(()) => incoming.writing += 1,
-                    Err(_) => receiver.fail(busy(), &mut self.tftp.effects),
-                }
+            (Effect::Write { offset, bytes }, State::Receiving(..)) => {
+                self.write(t, offset, bytes, cx);
             }
             (Effect::Publish { .. }, State::Receiving(_, incoming)) => incoming.is_all = true,
             (Effect::Ended(end), State::Receiving(_, incoming)) => {
@@ -308,35 +245,6 @@ impl Files {
             }
             Err(error) => sender.fail(answer_to_refusal(&error.into()), effects),
         }
-    }
-
-    /// Goes on with an upload once all its writes are done.
-    fn move_on(&mut self, t: &mut Transfer, cx: &mut Cx<'_, Self>) {
-        let State::Receiving(receiver, incoming) = &mut t.state else {
-            return;
-        };
-        if incoming.writing > 0 {
-            return;
-        }
-        if let Some(reason) = incoming.ended {
-            if let Some(upload) = incoming.upload.take() {
-                self.keep(upload, cx);
-            }
-            t.state = State::Over;
-            return cx.close(reason);
-        }
-        if incoming.is_all
-            && let Some(upload) = incoming.upload.take()
-            && cx.offload(&self.lane, Work::Publish(upload, None)).is_err()
-        {
-            receiver.fail(busy(), &mut self.tftp.effects);
-            self.pump(t, cx);
-        }
-    }
-
-    fn keep(&mut self, upload: Arc<Upload>, cx: &mut Cx<'_, Self>) {
-        let keep = Work::Keep(upload);
-        let _ = cx.service().offload(&self.lane, SourceId::NOBODY, keep);
     }
 }
 

@@ -11,6 +11,7 @@
 //! upload starts over. So nobody's file is completed by another, and nobody can block a name by
 //! beginning an upload and going away.
 
+mod begin;
 mod folder;
 mod own;
 mod partial;
@@ -28,13 +29,14 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use self::folder::{Folder, Found};
-use self::partial::{Partial, key_of, owner_of};
+use self::folder::Folder;
+use self::partial::Partial;
 use super::name::Name;
 use super::refusal::Refusal;
 use super::root::Root;
 use super::version::Version;
 
+pub use begin::Prospect;
 pub use room::Limits;
 
 /// The uploads below one root.
@@ -141,77 +143,6 @@ impl Uploads {
             limits: limits.beside(fsize),
             boot,
         })
-    }
-
-    /// Begins an upload, or goes on with one.
-    ///
-    /// # Errors
-    /// Why not: the name is taken or in use, the file is too large, there is no room, ...
-    pub fn begin(&self, wanted: &Wanted<'_>) -> Result<Upload, Refusal> {
-        let (parent, last) = self.parent(wanted.name)?;
-        check_target(&parent, last, wanted.replace)?;
-        check_rights(&parent)?;
-        let turn = self.folder.turn()?;
-        let mut found = self.folder.found(&turn)?;
-        let wish = Partial {
-            key: key_of(wanted.name),
-            owner: owner_of(wanted.owner),
-            size: wanted.size,
-            synced: 0,
-            boot: self.boot.clone(),
-        };
-        self.make_own_room(&mut found, &wish)?;
-        let ours = || found.iter().filter(|found| found.partial.key == wish.key);
-        if ours().any(|found| found.runs) {
-            return Err(Refusal::Uploading);
-        }
-        let same =
-            |found: &&Found| found.partial.owner == wish.owner && found.partial.size == wish.size;
-        let kept = |found: &Found| {
-            let sure = found.partial.sure(found.length, &self.boot);
-            sure.min(wanted.offset)
-        };
-        let sure = ours().filter(same).map(|found| (kept(found), found));
-        let resumed = sure.max_by_key(|(kept, _)| *kept);
-        let resumed = resumed.filter(|(kept, _)| *kept > 0);
-        let have = resumed.map_or(0, |(kept, _)| kept);
-        let room = self.folder.room(&found, &wish.key)?;
-        room.check(&self.limits, have, wanted.size)?;
-
-        for old in ours().filter(|old| resumed.is_none_or(|(_, kept)| kept.partial != old.partial))
-        {
-            self.folder.remove(&old.partial.to_string())?;
-        }
-        let (file, partial) = match resumed {
-            Some((_, found)) => self.resume(&found.partial, have)?,
-            None => (self.folder.create(&wish).map_err(in_use)?, wish),
-        };
-        Ok(Upload {
-            file,
-            kept: have,
-            most: wanted.size.unwrap_or_else(|| self.limits.most()),
-            name: wanted.name.clone(),
-            replace: wanted.replace,
-            partial,
-        })
-    }
-
-    /// Takes up a partial of which `kept` bytes are wanted.
-    fn resume(&self, old: &Partial, kept: u64) -> Result<(File, Partial), Refusal> {
-        let file = self.folder.reopen(old).map_err(in_use)?;
-        // In this order: a file that is shorter than its name says promises nothing wrong.
-        file.set_len(kept)?;
-        let new = Partial {
-            synced: old.synced.min(kept),
-            boot: self.boot.clone(),
-            ..old.clone()
-        };
-        self.folder.describe(old, &new)?;
-        if new.synced < old.synced {
-            // What comes now is not synced; the name on the disk must not say that it is.
-            self.folder.sync()?;
-        }
-        Ok((file, new))
     }
 
     /// Whether an upload may go on; to be asked each
@@ -381,14 +312,6 @@ fn check_rights(parent: &OwnedFd) -> Result<(), Refusal> {
     match accessat(parent, ".", wanted, AtFlags::EACCESS) {
         Err(errno @ (Errno::ACCESS | Errno::ROFS)) => Err(errno.into()),
         _ => Ok(()),
-    }
-}
-
-/// Somebody else made or locked the file since we looked: another server, which takes no turns.
-fn in_use(errno: Errno) -> Refusal {
-    match errno {
-        Errno::EXIST | Errno::WOULDBLOCK => Refusal::Uploading,
-        other => other.into(),
     }
 }
 

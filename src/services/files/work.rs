@@ -11,7 +11,7 @@ use super::hash::{Hashing, Step, hex};
 use super::name::Name;
 use super::refusal::Refusal;
 use super::root::{Entry, Listing, Opened, Root};
-use super::uploads::{Swept, Upload, Uploads, Wanted};
+use super::uploads::{Prospect, Swept, Upload, Uploads, Wanted};
 use super::version::Version;
 use crate::config::limits::{
     FILE_READ_BYTES, PARTIAL_AGE_MAX, READ_AHEAD_BYTES, UPLOAD_CHECK_BYTES,
@@ -37,14 +37,9 @@ pub enum Work {
         bytes: Vec<u8>,
     },
     Hash(Box<Hashing>),
-    Begin {
-        name: Name,
-        /// `None` where only its end tells.
-        size: Option<u64>,
-        offset: u64,
-        owner: Vec<u8>,
-        replace: bool,
-    },
+    /// Looks what an upload would find, and makes nothing.
+    Look(Wish),
+    Begin(Wish),
     /// Whether an upload may go on.
     Check(Arc<Upload>),
     /// Gives an upload its name, if it has the hash that was announced.
@@ -53,6 +48,28 @@ pub enum Work {
     Keep(Arc<Upload>),
     /// Removes uploads that nobody went on with.
     Sweep,
+}
+
+/// An upload that a client wishes for; see [`Wanted`].
+pub struct Wish {
+    pub name: Name,
+    /// `None` where only its end tells.
+    pub size: Option<u64>,
+    pub offset: u64,
+    pub owner: Vec<u8>,
+    pub replace: bool,
+}
+
+impl Wish {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            name: &self.name,
+            size: self.size,
+            offset: self.offset,
+            owner: &self.owner,
+            replace: self.replace,
+        }
+    }
 }
 
 /// What came of it.
@@ -64,6 +81,7 @@ pub enum Done {
     /// How many bytes.
     Wrote(Result<u64, Refusal>),
     Hashed(Result<Step, Refusal>),
+    Looked(Result<Prospect, Refusal>),
     Begun(Result<Arc<Upload>, Refusal>),
     Checked(Arc<Upload>, Result<(), Refusal>),
     Published(Result<Version, Refusal>),
@@ -119,22 +137,14 @@ impl Worker {
                 bytes,
             } => Done::Wrote(self.write(&upload, offset, &bytes)),
             Work::Hash(hashing) => Done::Hashed(hashing.step(&mut self.buffer)),
-            Work::Begin {
-                name,
-                size,
-                offset,
-                owner,
-                replace,
-            } => Done::Begun(self.uploads().and_then(|uploads| {
-                let wanted = Wanted {
-                    name: &name,
-                    size,
-                    offset,
-                    owner: &owner,
-                    replace,
-                };
-                uploads.begin(&wanted).map(Arc::new)
-            })),
+            Work::Look(wish) => Done::Looked(
+                self.uploads()
+                    .and_then(|uploads| uploads.look(&wish.wanted())),
+            ),
+            Work::Begin(wish) => Done::Begun(
+                self.uploads()
+                    .and_then(|uploads| uploads.begin(&wish.wanted()).map(Arc::new)),
+            ),
             Work::Check(upload) => {
                 let checked = self
                     .uploads()

@@ -77,6 +77,12 @@ impl Pace {
         self.advanced = now;
     }
 
+    /// Whether a peer that has proved itself has said nothing new since, for so long that something
+    /// went out again.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_proved && self.repeats > 0
+    }
+
     /// Stays until then.
     pub(super) fn dally(&mut self, until: Duration) {
         self.due = Some(until);

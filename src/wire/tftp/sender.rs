@@ -145,6 +145,12 @@ impl Sender {
         self.phase == Phase::Ended
     }
 
+    /// Whether the peer was there and has fallen silent: if it makes the same request again, it has
+    /// forgotten this transfer, as a machine that was started anew.
+    pub fn is_stalled(&self) -> bool {
+        self.pace.is_stalled()
+    }
+
     /// Bytes of the file that the peer has for sure; near enough with netascii.
     pub fn bytes_acked(&self) -> u64 {
         self.position.saturating_sub(self.ready.len() as u64)

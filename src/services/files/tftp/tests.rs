@@ -162,6 +162,39 @@ fn an_upload_appears_with_the_last_acknowledgement() {
     assert_eq!(refused(&mut t, large).0, 3);
 }
 
+/// Requests are easily forged, and at most 256 uploads can be unfinished.
+#[test]
+fn an_upload_takes_nothing_before_its_first_block() {
+    let (folder, mut t) = served("&upload=yes");
+    let request = |name: &str| [b"\0\x02", name.as_bytes(), b"\0octet\0"].concat();
+    for number in 0..300 {
+        let forged = t.open_datagram_at(0);
+        let answers = say(&mut t, forged, &request(&format!("new{number}")));
+        assert_eq!(answers, [ack(0)], "{number}");
+    }
+    let partials = || {
+        let all = fs::read_dir(folder.path().join(".partial")).unwrap();
+        all.filter(|entry| entry.as_ref().unwrap().file_name() != "lock")
+            .count()
+    };
+    assert_eq!(partials(), 0);
+    // Nor is the name taken; whoever sends first has it.
+    let (a, b) = (t.open_datagram_at(0), t.open_datagram_at(0));
+    for client in [a, b] {
+        assert_eq!(say(&mut t, client, &request("new7")), [ack(0)]);
+    }
+    assert_eq!(say(&mut t, a, &data(1, &pattern(512))), [ack(1)]);
+    assert_eq!(partials(), 1);
+    let answers = say(&mut t, b, &data(1, &pattern(512)));
+    assert!(
+        answers.last().unwrap().starts_with(b"\0\x05\0\0"),
+        "{answers:?}"
+    );
+    assert_eq!(t.closed(b), Some(CloseReason::UploadCut));
+    assert_eq!(say(&mut t, a, &data(2, b"end")), [ack(2)]);
+    assert_eq!((partials(), folder.path().join("new7").exists()), (0, true));
+}
+
 #[test]
 fn text_comes_and_goes_with_the_line_ends_of_the_network() {
     let (folder, mut t) = served("&upload=replace");
@@ -226,6 +259,22 @@ fn another_request_from_the_same_port_ends_the_transfer() {
     assert_eq!(t.closed(b), None);
     assert!(say(&mut t, b, request).is_empty());
     assert_eq!(t.closed(b), Some(CloseReason::ClientLeft));
+}
+
+#[test]
+fn a_machine_that_was_started_anew_gets_the_file_from_its_beginning() {
+    let (_folder, mut t) = served("");
+    let a = t.open_datagram_at(0);
+    let request = b"\0\x012000\0octet\0";
+    assert_eq!(say(&mut t, a, request), [data(1, &pattern(512))]);
+    assert_eq!(say(&mut t, a, &ack(1)).len(), 1);
+    // Just late, it says nothing.
+    assert!(say(&mut t, a, request).is_empty());
+    assert_eq!(t.closed(a), None);
+    t.advance(SECOND);
+    assert_eq!(t.take_datagrams(a).len(), 1);
+    assert!(say(&mut t, a, request).is_empty());
+    assert_eq!(t.closed(a), Some(CloseReason::ClientLeft));
 }
 
 #[test]

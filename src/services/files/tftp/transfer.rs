@@ -34,9 +34,14 @@ pub(super) enum State {
 }
 
 /// A file that comes in.
+#[derive(Default)]
 pub(super) struct Incoming {
-    /// `None` once it is being published, or after that.
+    /// `None` until it has begun, and once it is being published.
     pub(super) upload: Option<Arc<Upload>>,
+    /// The lane begins it.
+    pub(super) is_beginning: bool,
+    /// What has come meanwhile, and where it belongs.
+    pub(super) waiting: Vec<(u64, Vec<u8>)>,
     /// Writes that the lane has not done yet.
     pub(super) writing: usize,
     /// All has come, and is to be published behind the last write.
@@ -65,6 +70,7 @@ impl Transfer {
         };
         let is_done = match &self.state {
             State::Receiving(receiver, _) => receiver.is_whole(),
+            State::Sending(sender, _) => sender.is_stalled(),
             _ => false,
         };
         may_be && (is_done || datagram != self.request) && is_request()

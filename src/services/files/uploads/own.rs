@@ -1,19 +1,16 @@
 //! What one owner may leave unfinished.
 
-use super::super::refusal::Refusal;
 use super::Uploads;
 use super::folder::Found;
 use super::partial::Partial;
 use crate::config::limits::PARTIALS_PER_OWNER_MAX;
 
 impl Uploads {
-    /// Removes what the same owner has left longest, where it holds so much that others could not
-    /// upload: nobody fills the folder for all by beginning uploads and going away.
-    pub(super) fn make_own_room(
-        &self,
-        found: &mut Vec<Found>,
-        wish: &Partial,
-    ) -> Result<(), Refusal> {
+    /// Takes out what the same owner has left longest, where it holds so much that others could not
+    /// upload: nobody fills the folder for all by beginning uploads and going away. It is to be
+    /// removed.
+    pub(super) fn own_room(&self, found: &mut Vec<Found>, wish: &Partial) -> Vec<Found> {
+        let mut gone = Vec::new();
         loop {
             let own = found.iter().enumerate().filter(|(_, found)| {
                 found.partial.owner == wish.owner && found.partial.key != wish.key
@@ -30,12 +27,9 @@ impl Uploads {
             let is_too_much =
                 count >= PARTIALS_PER_OWNER_MAX || bytes > self.limits.partials_max / 4 * 3;
             match oldest {
-                Some((at, _)) if is_too_much => {
-                    let old = found.swap_remove(at);
-                    self.folder.remove(&old.partial.to_string())?;
-                }
+                Some((at, _)) if is_too_much => gone.push(found.swap_remove(at)),
                 // What runs is not taken away; the limits for all still hold.
-                _ => return Ok(()),
+                _ => return gone,
             }
         }
     }
