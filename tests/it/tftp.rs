@@ -14,39 +14,74 @@ struct Client {
     program: &'static str,
     get: &'static str,
     put: &'static str,
+    /// Whether it moves large files too: of lines that differ in little but time, one does.
+    large: bool,
 }
 
+/// What stands in the documentation (docs/TFTP.md): each client both ways, with the options that it
+/// has. What isn't here no client can: tftp-hpa has no options at all, curl and busybox no windows.
+/// Of netascii busybox knows nothing, and curl asks for it and then takes the bytes as they are.
 const CLIENTS: &[Client] = &[
     Client {
         program: "curl",
         get: "curl -sS tftp://$host:$port/$name -o $to",
         put: "curl -sS -T $from tftp://$host:$port/$name",
+        large: true,
     },
     Client {
         program: "curl",
         get: "curl -sS --tftp-no-options tftp://$host:$port/$name -o $to",
+        put: "curl -sS --tftp-no-options -T $from tftp://$host:$port/$name",
+        large: false,
+    },
+    Client {
+        program: "curl",
+        get: "curl -sS --tftp-blksize 1428 tftp://$host:$port/$name -o $to",
         put: "curl -sS --tftp-blksize 1428 -T $from tftp://$host:$port/$name",
+        large: true,
     },
     Client {
         program: "tftp",
         get: "tftp -m binary -4 $host $port -c get $name $to",
         put: "tftp -m binary -4 $host $port -c put $from $name",
+        large: true,
     },
     // Netascii is what it speaks where nothing is said.
     Client {
         program: "tftp",
         get: "tftp -4 $host $port -c get $name $to",
         put: "tftp -4 $host $port -c put $from $name",
+        large: true,
+    },
+    Client {
+        program: "atftp",
+        get: "atftp --get -r $name -l $to $host $port",
+        put: "atftp --put -r $name -l $from $host $port",
+        large: true,
     },
     Client {
         program: "atftp",
         get: "atftp --option 'blksize 1428' --option 'windowsize 16' --get -r $name -l $to $host $port",
-        put: "atftp --put -r $name -l $from $host $port",
+        put: "atftp --option 'blksize 1428' --option 'windowsize 16' --put -r $name -l $from $host $port",
+        large: true,
+    },
+    Client {
+        program: "atftp",
+        get: "atftp --option 'mode netascii' --get -r $name -l $to $host $port",
+        put: "atftp --option 'mode netascii' --put -r $name -l $from $host $port",
+        large: false,
     },
     Client {
         program: "busybox",
         get: "busybox tftp -g -r $name -l $to $host $port",
+        put: "busybox tftp -p -r $name -l $from $host $port",
+        large: true,
+    },
+    Client {
+        program: "busybox",
+        get: "busybox tftp -b 65464 -g -r $name -l $to $host $port",
         put: "busybox tftp -b 65464 -p -r $name -l $from $host $port",
+        large: true,
     },
 ];
 
@@ -89,8 +124,9 @@ fn both_ways(server: &Server, size: usize) {
         Err(error) => error.to_string(),
     };
     let mut wrong = Vec::new();
+    let is_large = size > u16::MAX.into();
     for (place, client) in CLIENTS.iter().enumerate() {
-        if !have(client.program) {
+        if !have(client.program) || (is_large && !client.large) {
             continue;
         }
         // It says how fast it was on standard output or not: that is not asked.
@@ -127,6 +163,7 @@ fn every_client_fetches_and_stores_files_of_every_size() {
     }
 }
 
+/// 40 MiB are 81,920 blocks of 512 bytes; each client has a line that says nothing of larger ones.
 #[test]
 fn every_client_counts_blocks_beyond_their_last_number() {
     let server = serve("fresh");
