@@ -61,14 +61,19 @@ impl<'a> Source<'a> {
             .open(path)
             .and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = opened.map_err(|error| local(path, &error))?;
-        match metadata.is_file() {
-            true => Ok(Self {
+        if !metadata.is_file() {
+            return Err(problem(path, "is no regular file"));
+        }
+        // As files in /proc, which say that they are empty.
+        match file.read_at(&mut [0], metadata.len()) {
+            Ok(0) => Ok(Self {
                 file,
                 size: metadata.len(),
                 path,
                 stamp: stamp(&metadata),
             }),
-            false => Err(problem(path, "is no regular file")),
+            Ok(_) => Err(problem(path, "has more bytes than it says")),
+            Err(error) => Err(local(path, &error)),
         }
     }
 
@@ -296,5 +301,9 @@ mod tests {
         std::fs::write(&path, b"abcdefg").unwrap();
         assert!(source.read(&mut buffer, 1).is_err());
         assert!(Source::open(folder.path()).is_err());
+        // It says that it is empty, and is not.
+        let made = Source::open(Path::new("/proc/version")).unwrap_err();
+        assert!(made.to_string().ends_with("than it says"), "{made}");
+        assert!(Source::open(Path::new("/dev/null")).is_err());
     }
 }
