@@ -38,6 +38,13 @@ pub const TFTP_UNPROVED_REPEATS_MAX: u32 = 2;
 /// How long a TFTP transfer lives whose peer has not proved itself, whatever timeout it asked for.
 pub const TFTP_UNPROVED_MAX: Duration = Duration::from_secs(30);
 
+/// How soon after an acknowledgement what it says is not said again for a packet that came twice.
+///
+/// Who has not heard it repeats by the clock, at the soonest after 0.1 s (busybox); what comes sooner
+/// was doubled by the network. An answer would be a double too, and curl has a block go out again for
+/// each: one packet that came twice doubled all behind it, and ended an upload after 50 blocks.
+pub const TFTP_AGAIN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Bytes of a TFTP upload that are handed on as one write: a block at a time would cost a system
 /// call each.
 pub const TFTP_WRITE_BYTES: usize = 64 * 1024;

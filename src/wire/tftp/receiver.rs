@@ -1,8 +1,9 @@
 //! The end of a transfer that gets the file: a server that is written to, a client that reads.
 //!
 //! A block is acknowledged when a window is full, when one is missing (once), when one comes again
-//! (once for a run of them), and when the clock says so. The last block is acknowledged only once
-//! the file was published, so whoever has that acknowledgement has a file that is safe.
+//! (once for a run of them, and not at once), and when the clock says so. The last block is
+//! acknowledged only once the file was published, so whoever has that acknowledgement has a file
+//! that is safe.
 
 mod intake;
 
@@ -13,7 +14,7 @@ use super::effects::{Effect, Effects, End};
 use super::pace::{Due, Pace};
 use super::packet::{Code, Fault, Mode, Packet, Refusal, Request};
 use super::{Options, Terms};
-use crate::config::limits::{TFTP_DALLY, TFTP_SILENCE_MAX};
+use crate::config::limits::{TFTP_AGAIN_PAUSE, TFTP_DALLY, TFTP_SILENCE_MAX};
 
 /// Gets one file, or the rest of one.
 #[derive(Debug)]
@@ -27,8 +28,9 @@ pub struct Receiver {
     is_owed: bool,
     /// The last block of those without a gap.
     received: u64,
-    /// The last block that was acknowledged.
+    /// The last block that was acknowledged, and when.
     acked: u64,
+    acked_at: Duration,
     /// A gap behind this block was answered.
     gap: Option<u64>,
     /// The last block that came again.
@@ -126,6 +128,7 @@ impl Receiver {
             is_owed: false,
             received: 0,
             acked: 0,
+            acked_at: Duration::ZERO,
             gap: None,
             again: None,
             pace,
@@ -195,7 +198,7 @@ impl Receiver {
     pub fn published(&mut self, now: Duration, effects: &mut Effects) {
         if self.phase == Phase::Publishing {
             self.phase = Phase::Dallying;
-            self.send_ack(effects);
+            self.send_ack(now, effects);
             let agreed = self.terms.timeout.unwrap_or_default().saturating_mul(2);
             let stay = TFTP_DALLY.max(agreed).min(TFTP_SILENCE_MAX);
             self.pace.dally(now.saturating_add(stay));
@@ -244,7 +247,9 @@ impl Receiver {
                 Err(refusal) => self.fail(refusal, effects),
             },
             // Our ACK 0 was lost.
-            Phase::Taking if self.received == 0 => self.acknowledge(now, effects),
+            Phase::Taking if self.received == 0 && !self.has_just_said(now) => {
+                self.acknowledge(now, effects);
+            }
             _ => {}
         }
     }
@@ -300,9 +305,12 @@ impl Receiver {
     /// A block that is here already: the peer has not heard of it. The first of a run is answered;
     /// a new run begins where the numbers do not rise.
     fn take_again(&mut self, block: u64, now: Duration, effects: &mut Effects) {
+        if self.has_just_said(now) {
+            return;
+        }
         let is_new_run = self.again.replace(block).is_none_or(|last| block <= last);
         match self.phase {
-            Phase::Dallying if is_new_run => self.send_ack(effects),
+            Phase::Dallying if is_new_run => self.send_ack(now, effects),
             Phase::Taking if is_new_run => self.acknowledge(now, effects),
             _ => {}
         }
@@ -356,12 +364,17 @@ impl Receiver {
         if self.is_owed {
             return self.pace.rest();
         }
-        self.send_ack(effects);
+        self.send_ack(now, effects);
         self.pace.wait(now);
     }
 
-    fn send_ack(&mut self, effects: &mut Effects) {
-        self.acked = self.received;
+    /// Whether the peer can't have missed the last acknowledgement yet.
+    fn has_just_said(&self, now: Duration) -> bool {
+        now < self.acked_at.saturating_add(TFTP_AGAIN_PAUSE)
+    }
+
+    fn send_ack(&mut self, now: Duration, effects: &mut Effects) {
+        (self.acked, self.acked_at) = (self.received, now);
         let block = (self.received & 0xffff) as u16;
         effects.send(&Packet::Ack { block });
     }
