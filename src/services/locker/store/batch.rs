@@ -83,7 +83,7 @@ impl Base {
 
     /// Does the changes in a new transaction, which stays open.
     fn apply(&self, jobs: &[Job], now_ms: i64) -> Result<(trail::Head, Vec<Outcome>), Trouble> {
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut changer = Changer::new(&self.db, self.head.clone(), now_ms);
         let mut done = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -104,7 +104,8 @@ impl Base {
         if let Some(fault) = self.fault.take() {
             return fault.commit(&self.db);
         }
-        Ok(self.db.execute_batch("COMMIT")?)
+        self.db.prepare_cached("COMMIT")?.execute(())?;
+        Ok(())
     }
 
     /// Nothing of the transaction was done.
@@ -125,8 +126,7 @@ impl Base {
     /// What was committed is true whatever happens here, as the log is synced; but a database
     /// whose sync failed is not to be used on.
     fn checkpoint(&self) -> Option<Trouble> {
-        let pages = "PRAGMA wal_checkpoint(NOOP)";
-        let done = match self.db.query_row(pages, (), |row| row.get::<_, i64>(1)) {
+        let done = match self.log_pages() {
             Ok(pages) if pages < LOCKER_LOG_PAGES_MAX => Ok(()),
             Ok(_) => open::checkpoint(&self.db, "PASSIVE"),
             Err(error) => Err(error.into()),
@@ -138,6 +138,13 @@ impl Base {
             }
             done => done.err(),
         }
+    }
+
+    /// How long the log is, in pages.
+    fn log_pages(&self) -> rusqlite::Result<i64> {
+        self.db
+            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+            .query_row((), |row| row.get(1))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The changes of one transaction: each looks at its locker, and writes the locker's row, the items
 //! and a row of the trail, or nothing.
 
-use rusqlite::{Connection, Statement, ToSql, params};
+use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::job::{Change, Outcome, Refusal};
 use super::rows::{self, Row};
@@ -12,8 +12,9 @@ use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX};
 /// Does the changes of a transaction that is open; dropped before its commit.
 pub(super) struct Changer<'c> {
     db: &'c Connection,
-    /// Prepared when first used, by the number of [`Sql`].
-    prepared: [Option<Statement<'c>>; SQL.len()],
+    /// Asked of the connection when first used, by the number of [`Sql`]. They go back to it in the
+    /// end, and are prepared once in its life: that took longer than a change itself.
+    prepared: [Option<CachedStatement<'c>>; SQL.len()],
     /// The head of the trail, which is the store's once the transaction is committed.
     pub head: Head,
     now_ms: i64,
@@ -239,12 +240,12 @@ impl<'c> Changer<'c> {
         Ok(self.statement(sql)?.execute(values)?)
     }
 
-    fn statement(&mut self, sql: Sql) -> Result<&mut Statement<'c>, Trouble> {
+    fn statement(&mut self, sql: Sql) -> Result<&mut CachedStatement<'c>, Trouble> {
         let at = sql as usize;
         let place = &mut self.prepared[at];
         match place {
             Some(statement) => Ok(statement),
-            None => Ok(place.insert(self.db.prepare(SQL[at])?)),
+            None => Ok(place.insert(self.db.prepare_cached(SQL[at])?)),
         }
     }
 }
