@@ -58,8 +58,10 @@ CREATE TABLE trail (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     actor TEXT NOT NULL,
-    action TEXT NOT NULL CHECK (action IN ('create', 'grow', 'shrink', 'migrate', 'register',
-        'store', 'retrieve', 'reset', 'rehash')),
+    -- One by one: SQLite makes a table of a longer IN list, for each row anew.
+    action TEXT NOT NULL CHECK (action = 'store' OR action = 'retrieve' OR action = 'register' OR
+        action = 'reset' OR action = 'rehash' OR action = 'create' OR action = 'grow' OR
+        action = 'shrink' OR action = 'migrate'),
     locker INTEGER,
     result TEXT NOT NULL,
     detail TEXT NOT NULL,
