@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
-use sha2::{Digest as _, Sha256};
 
+use super::line::Line;
 use super::trouble::Trouble;
 use crate::config::limits::LOCKERS_MAX;
 
@@ -59,47 +59,26 @@ impl Row {
 
     /// What the row's checksum must be.
     pub(super) fn checksum(&self) -> String {
-        let or_empty = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
-        sha256(&format!(
-            "locker|{}|{}|{}|{}|{}|{}|{}|{}",
-            self.number,
-            u8::from(self.in_use),
-            self.epoch,
-            self.hash.as_deref().unwrap_or_default(),
-            self.items,
-            or_empty(self.freed_ms),
-            or_empty(self.taken),
-            u8::from(self.is_default),
-        ))
+        Line::new("locker")
+            .unsigned(u64::from(self.number))
+            .unsigned(u64::from(self.in_use))
+            .unsigned(self.epoch)
+            .text(self.hash.as_deref().unwrap_or_default())
+            .unsigned(u64::from(self.items))
+            .number(self.freed_ms)
+            .number(self.taken)
+            .unsigned(u64::from(self.is_default))
+            .sha256()
     }
 }
 
 /// The checksum of a row of `items`.
 pub(super) fn item_checksum(locker: u32, place: u32, item: &[u8]) -> String {
-    let mut line = format!("item|{locker}|{place}|");
-    push_hex(&mut line, item);
-    sha256(&line)
-}
-
-/// The SHA-256 of a text, as sha256sum(1) shows it.
-pub(super) fn sha256(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut shown = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
-        shown.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        shown.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    shown
-}
-
-/// Appends what `hex()` of SQLite shows.
-pub(super) fn push_hex(line: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    line.reserve(2 * bytes.len());
-    for byte in bytes {
-        line.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        line.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+    Line::new("item")
+        .unsigned(u64::from(locker))
+        .unsigned(u64::from(place))
+        .hex(item)
+        .sha256()
 }
 
 /// How an item is kept: TEXT where it is valid UTF-8, else BLOB.

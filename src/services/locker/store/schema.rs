@@ -6,6 +6,7 @@
 
 use rusqlite::Connection;
 
+use super::line::sha256;
 use super::rows;
 use super::trail::{self, Head};
 use super::trouble::Trouble;
@@ -148,7 +149,7 @@ fn verify_1(db: &Connection) -> Result<(), Trouble> {
     while let Some(row) = found.next()? {
         let number: i64 = row.get(0)?;
         let (checksum, line): (String, String) = (row.get(2)?, row.get(3)?);
-        if checksum != rows::sha256(&line) {
+        if checksum != sha256(line.as_bytes()) {
             return Err(Trouble::checksum("lockers", number));
         }
         counts.push(row.get(1)?);

@@ -17,7 +17,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows::{bytes, push_hex, sha256};
+use super::line::Line;
+use super::rows::bytes;
 use super::trouble::Trouble;
 use crate::config::limits::LOCKER_TRAIL_CHECKED;
 
@@ -54,18 +55,21 @@ impl Entry<'_> {
     /// The head once this row stands behind `before`.
     pub(super) fn chained(&self, before: &Head, items: &[Vec<u8>]) -> Head {
         let id = before.id + 1;
-        let mut line = format!("trail|{id}|{}|{}|", before.own, self.at_ms);
-        push_hex(&mut line, self.actor.as_bytes());
-        let locker = self.locker.map(|n| n.to_string()).unwrap_or_default();
-        line.push_str(&format!("|{}|{locker}|{DONE}|", self.action));
-        push_hex(&mut line, self.detail.as_bytes());
+        let mut line = Line::new("trail")
+            .number(Some(id))
+            .text(&before.own)
+            .number(Some(self.at_ms))
+            .hex(self.actor.as_bytes())
+            .text(self.action)
+            .number(self.locker.map(i64::from))
+            .text(DONE)
+            .hex(self.detail.as_bytes());
         for item in items {
-            line.push('|');
-            push_hex(&mut line, item);
+            line = line.hex(item);
         }
         Head {
             id,
-            own: sha256(&line),
+            own: line.sha256(),
         }
     }
 }
