@@ -25,6 +25,7 @@ pub(super) struct Changer<'c> {
 enum Sql {
     ReadLocker,
     WriteLocker,
+    CountItems,
     ReadItems,
     AddItem,
     RemoveItems,
@@ -33,13 +34,16 @@ enum Sql {
 }
 
 /// Their texts, in the order of [`Sql`].
-const SQL: [&str; 7] = [
+const SQL: [&str; 8] = [
     "SELECT number, in_use, epoch, hash, items, freed_at, taken, is_default, checksum
         FROM lockers WHERE number = ?1",
     // What the decision was made on stands in the condition once more.
     "UPDATE lockers SET in_use = ?2, epoch = ?3, hash = ?4, items = ?5, freed_at = ?6, taken = ?7,
         is_default = ?8, checksum = ?9
         WHERE number = ?1 AND in_use = ?10 AND epoch = ?11 AND items = ?12",
+    // SQLite looks at the rules of those columns alone that are set.
+    "UPDATE lockers SET items = ?2, checksum = ?3
+        WHERE number = ?1 AND in_use = ?4 AND epoch = ?5 AND items = ?6",
     "SELECT item, checksum FROM items WHERE locker = ?1 ORDER BY place",
     "INSERT INTO items (locker, place, item, checksum) VALUES (?1, ?2, ?3, ?4)",
     "DELETE FROM items WHERE locker = ?1",
@@ -132,7 +136,17 @@ impl<'c> Changer<'c> {
         )?;
         let mut told = Told::new(actor, "store");
         told.detail = format!("{} items", new.items);
-        self.write(&row, &new, &told)?;
+        self.tell(&row, &told)?;
+        let values = params![
+            new.number,
+            new.items,
+            new.checksum(),
+            row.in_use,
+            row.epoch.cast_signed(),
+            row.items
+        ];
+        let written = self.execute(Sql::CountItems, values)?;
+        one_row(written, row.number)?;
         Ok(Outcome::Stored { items: new.items })
     }
 
@@ -180,9 +194,8 @@ impl<'c> Changer<'c> {
         }
     }
 
-    /// Writes the row of the trail, then the locker's; what is taken out goes from one place to
-    /// the other.
-    fn write(&mut self, old: &Row, new: &Row, told: &Told<'_>) -> Result<(), Trouble> {
+    /// Writes the row of the trail; what is taken out goes from one place to the other.
+    fn tell(&mut self, old: &Row, told: &Told<'_>) -> Result<(), Trouble> {
         let entry = Entry {
             at_ms: self.now_ms,
             actor: told.actor,
@@ -210,6 +223,12 @@ impl<'c> Changer<'c> {
             self.execute(Sql::AddTaken, params![head.id, old.number])?;
             self.execute(Sql::RemoveItems, params![old.number])?;
         }
+        Ok(())
+    }
+
+    /// Writes the row of the trail, then the locker's.
+    fn write(&mut self, old: &Row, new: &Row, told: &Told<'_>) -> Result<(), Trouble> {
+        self.tell(old, told)?;
         let written = self.execute(
             Sql::WriteLocker,
             params![
@@ -227,13 +246,7 @@ impl<'c> Changer<'c> {
                 old.items
             ],
         )?;
-        match written {
-            1 => Ok(()),
-            _ => Err(Trouble::Damage(format!(
-                "row {} of lockers changed by itself",
-                old.number
-            ))),
-        }
+        one_row(written, old.number)
     }
 
     fn execute(&mut self, sql: Sql, values: &[&dyn ToSql]) -> Result<usize, Trouble> {
@@ -258,6 +271,16 @@ impl<'a> Told<'a> {
             detail: String::new(),
             taken: &[],
         }
+    }
+}
+
+/// What the decision was made on still held.
+fn one_row(written: usize, locker: u32) -> Result<(), Trouble> {
+    match written {
+        1 => Ok(()),
+        _ => Err(Trouble::Damage(format!(
+            "row {locker} of lockers changed by itself"
+        ))),
     }
 }
 
