@@ -71,7 +71,7 @@ impl Series {
     }
 
     /// The median of the rounds' ratios: `self` and `other` ran close together in each.
-    fn ratio(&self, other: &Self, figure: impl Fn(&Round) -> f64) -> f64 {
+    pub fn ratio(&self, other: &Self, figure: impl Fn(&Round) -> f64) -> f64 {
         let pairs = self.rounds.iter().zip(&other.rounds);
         median(pairs.map(|(one, two)| figure(one) / figure(two)).collect())
     }

@@ -1,4 +1,4 @@
-//! The load: kiosks that put items into lockers of their own, one at a time each.
+//! The load: kiosks that put items into lockers of their own, or into lists of Redis, one at a time.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -23,8 +23,39 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Events taken at once.
 const EVENTS: usize = 1024;
 
+/// What a kiosk speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// The text wire of `locker`.
+    Locker,
+    /// The protocol of Redis: an item is pushed to a list.
+    Redis,
+}
+
+impl Wire {
+    fn store(self, locker: u32) -> String {
+        match self {
+            Self::Locker => format!("store {locker} pw {ITEM}\n"),
+            Self::Redis => {
+                let key = format!("locker:{locker}");
+                let (key_len, item_len) = (key.len(), ITEM.len());
+                format!("*3\r\n$5\r\nRPUSH\r\n${key_len}\r\n{key}\r\n${item_len}\r\n{ITEM}\r\n")
+            }
+        }
+    }
+
+    /// The answer, when so many items lie there then.
+    fn stored(self, items: u32) -> String {
+        match self {
+            Self::Locker => format!("ok {items} items\n"),
+            Self::Redis => format!(":{items}\r\n"),
+        }
+    }
+}
+
 /// One connection and its locker.
 struct Kiosk {
+    wire: Wire,
     link: PolledLink,
     locker: u32,
     /// How many items lie in it.
@@ -43,8 +74,7 @@ impl Kiosk {
     }
 
     fn store(&mut self) -> Outcome<()> {
-        let line = format!("store {} pw {ITEM}\n", self.locker);
-        self.send(&line)
+        self.send(&self.wire.store(self.locker))
     }
 
     /// Reads what came; true when it is the whole answer, which must be the expected one.
@@ -70,7 +100,7 @@ impl Kiosk {
 
     /// Takes the answer to a store; gives how long it took.
     fn stored(&mut self) -> Outcome<Option<Duration>> {
-        if self.sent.is_none() || !self.take(&format!("ok {} items\n", self.items + 1))? {
+        if self.sent.is_none() || !self.take(&self.wire.stored(self.items + 1))? {
             return Ok(None);
         }
         self.items += 1;
@@ -89,12 +119,13 @@ pub struct Kiosks {
 
 impl Kiosks {
     /// Connects so many, of a server that has so many lockers.
-    pub fn connect(address: &Address, count: usize, lockers: u32) -> Outcome<Self> {
+    pub fn connect(wire: Wire, address: &Address, count: usize, lockers: u32) -> Outcome<Self> {
         let poll = Poll::new()?;
         let mut kiosks = Vec::with_capacity(count);
         for number in 0..count {
             let link = address.connect()?;
             kiosks.push(Kiosk {
+                wire,
                 link: link.register(poll.registry(), Token(number))?,
                 locker: 0,
                 items: ITEMS_MAX,
@@ -122,6 +153,10 @@ impl Kiosks {
                 return Err("there are too few lockers".into());
             };
             (kiosk.locker, kiosk.items) = (locker, 0);
+            if kiosk.wire == Wire::Redis {
+                // A list is there once something is pushed to it.
+                continue;
+            }
             kiosk.send(&format!("register {locker} pw\n"))?;
             let expected = format!("ok locker {locker} is yours\n");
             loop {

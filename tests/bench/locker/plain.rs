@@ -11,17 +11,27 @@ use crate::load::{Round, latencies, nanos};
 use crate::machine;
 use crate::report::Outcome;
 
-/// Fewer than the server's, and without checksums and hashes.
+/// As wide as the server's, without its rules and without hashes.
 const TABLES: &str = "
 PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-CREATE TABLE lockers (number INTEGER PRIMARY KEY, items INTEGER NOT NULL) STRICT;
+CREATE TABLE lockers (
+    number INTEGER PRIMARY KEY, items INTEGER NOT NULL, hash TEXT NOT NULL, checksum TEXT NOT NULL
+) STRICT;
 CREATE TABLE items (
-    locker INTEGER NOT NULL, place INTEGER NOT NULL, item TEXT NOT NULL,
+    locker INTEGER NOT NULL, place INTEGER NOT NULL, item TEXT NOT NULL, checksum TEXT NOT NULL,
     PRIMARY KEY (locker, place)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE trail (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, action TEXT NOT NULL, locker INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    locker INTEGER NOT NULL, detail TEXT NOT NULL, previous TEXT NOT NULL, own TEXT NOT NULL
 ) STRICT;";
+
+/// As long as a SHA-256 that is shown, of which there are four in a change.
+const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// As long as the hash of a password.
+const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// One database.
 pub struct Plain {
@@ -39,7 +49,10 @@ impl Plain {
         db.execute_batch(TABLES)?;
         db.execute_batch("BEGIN")?;
         for number in 0..lockers {
-            db.execute("INSERT INTO lockers VALUES (?1, 0)", [number])?;
+            db.execute(
+                "INSERT INTO lockers VALUES (?1, 0, ?2, ?3)",
+                params![number, HASH, CHECKSUM],
+            )?;
         }
         db.execute_batch("COMMIT")?;
         Ok(Self {
@@ -74,9 +87,9 @@ impl Plain {
         let mut latency = latencies()?;
         let mut statements = [
             "BEGIN IMMEDIATE",
-            "INSERT INTO items VALUES (?1, ?2, ?3)",
-            "UPDATE lockers SET items = ?2 WHERE number = ?1",
-            "INSERT INTO trail VALUES (NULL, ?1, 'store', ?2)",
+            "INSERT INTO items VALUES (?1, ?2, ?3, ?4)",
+            "UPDATE lockers SET items = ?2, checksum = ?3 WHERE number = ?1",
+            "INSERT INTO trail VALUES (NULL, ?1, 'process 4711 of user 1000', 'store', ?2, '9 items', ?3, ?3)",
             "COMMIT",
         ]
         .map(|sql| self.db.prepare(sql));
@@ -91,9 +104,9 @@ impl Plain {
             begin.execute(())?;
             for _ in 0..self.per_commit {
                 let (locker, place) = (self.changes % self.lockers, self.changes / self.lockers);
-                put.execute(params![locker, place, item])?;
-                count.execute([locker, place + 1])?;
-                tell.execute([self.changes, locker])?;
+                put.execute(params![locker, place, item, CHECKSUM])?;
+                count.execute(params![locker, place + 1, CHECKSUM])?;
+                tell.execute(params![self.changes, locker, CHECKSUM])?;
                 self.changes += 1;
             }
             commit.execute(())?;
