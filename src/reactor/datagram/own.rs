@@ -155,3 +155,6 @@ impl Reactor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

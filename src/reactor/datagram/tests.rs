@@ -1,8 +1,14 @@
-//! Flows and queues in a real loop over real sockets, one iteration at a time.
+//! Flows and queues in a real loop over real sockets, one iteration at a time. No iteration waits for
+//! longer than [`PATIENCE`]: what does not come fails its test.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Poll, Token};
 
 use super::*;
 use crate::config::limits::{FLOW_IDLE, FLOWS_MAX};
@@ -10,13 +16,16 @@ use crate::output::Output;
 use crate::reactor::{Settings, State};
 use crate::service::{CloseReason, Cx, Entry, Host, Never, Service, ServiceCx};
 
+/// How long something may take that takes no time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Answers with the number of the datagram in its session, and does what the datagram says.
 #[derive(Default)]
 struct Game {
     last: Option<SourceId>,
 }
 
-const GAME: Entry = Entry {
+pub(super) const GAME: Entry = Entry {
     name: "game",
     summary: "",
     about: "",
@@ -71,30 +80,44 @@ impl Service for Game {
     fn closed(&mut self, _: u32, _: &mut ServiceCx<'_>) {}
 }
 
-struct Loop {
-    reactor: Reactor,
-    at: SocketAddr,
-    id: SourceId,
+pub(super) struct Loop {
+    pub(super) reactor: Reactor,
+    pub(super) at: SocketAddr,
+    pub(super) id: SourceId,
 }
 
-fn start() -> Loop {
-    let settings = Settings {
+pub(super) fn settings() -> Settings {
+    Settings {
         grace: Duration::from_secs(5),
         idle_timeout: None,
         connections_max: 10,
         descriptors_max: 10,
         accepts: None,
         seed: None,
-    };
+    }
+}
+
+fn start() -> Loop {
+    start_as(&GAME, UdpOptions::default(), settings())
+}
+
+/// An address of this machine that no other test uses, so that a port which is free stays so.
+fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 1 + high % 250, low, NEXT.fetch_add(1, Relaxed))
+}
+
+pub(super) fn start_as(entry: &'static Entry, options: UdpOptions, settings: Settings) -> Loop {
     let (stdout, stderr) = (Output::stdout().unwrap(), Output::stderr().unwrap());
     let mut reactor = Reactor::new(settings, stdout, stderr).unwrap();
-    let host = (GAME.build)(&[Values::default()]).unwrap();
-    let service = reactor.add_service(&GAME, host);
-    let spec: ListenerSpec = "game=udp://127.0.0.1:0".parse().unwrap();
+    let host = (entry.build)(&[Values::default()]).unwrap();
+    let service = reactor.add_service(entry, host);
+    let spec = format!("game=udp://{}:0", own_address());
+    let spec: ListenerSpec = spec.parse().unwrap();
     let crate::config::endpoint::Endpoint::Udp(at) = &spec.endpoint else {
         unreachable!()
     };
-    let options = UdpOptions::default();
     let bound = reactor.listen_datagrams(service, 0, (&spec, at), options);
     let at = bound.unwrap()[0]["udp://".len()..].parse().unwrap();
     let id = reactor.sources.datagrams().next().unwrap().0;
@@ -103,18 +126,52 @@ fn start() -> Loop {
 
 impl Loop {
     fn client(&self) -> UdpSocket {
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // At the same address, so that none has a port of the server's.
+        let client = UdpSocket::bind((self.at.ip(), 0)).unwrap();
         client.connect(self.at).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
         client
     }
 
-    /// Sends a datagram and gives the loop the one iteration that it needs.
+    /// One iteration, once there is something to do; what is due later is no reason to wait.
+    fn iterate(&mut self) {
+        let now = self.reactor.clock.now();
+        if self.reactor.timeout(now) != Some(Duration::ZERO) {
+            // A poller is readable where it has events; it keeps them.
+            let (mut watch, mut events) = (Poll::new().unwrap(), Events::with_capacity(1));
+            let fd = self.reactor.poll.as_raw_fd();
+            let registry = watch.registry();
+            let registered = registry.register(&mut SourceFd(&fd), Token(0), Interest::READABLE);
+            registered.unwrap();
+            watch.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "nothing happens");
+        }
+        self.reactor.iterate().unwrap();
+    }
+
+    /// Iterates until that is so.
+    pub(super) fn until(&mut self, is_so: impl Fn(&mut Self) -> bool) {
+        let began = std::time::Instant::now();
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "it never came to that");
+            self.iterate();
+        }
+    }
+
+    /// Sends a datagram and lets the loop take it.
     fn say(&mut self, client: &UdpSocket, text: &str) {
         client.send(text.as_bytes()).unwrap();
-        self.reactor.iterate().unwrap();
+        self.take();
+    }
+
+    /// Iterates until a socket has taken a batch: whatever else wakes the loop is not it.
+    pub(super) fn take(&mut self) {
+        let taken = |t: &mut Self| {
+            let sockets = t.reactor.sources.datagrams();
+            sockets.map(|(_, socket)| socket.counts.taken).sum::<u64>()
+        };
+        let before = taken(self);
+        self.until(|t| taken(t) > before);
     }
 
     fn ask(&mut self, client: &UdpSocket, text: &str) -> String {
@@ -123,34 +180,34 @@ impl Loop {
     }
 
     /// Goes round until nothing is left to do now.
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         while self.reactor.timeout(self.reactor.clock.now()) == Some(Duration::ZERO) {
-            self.reactor.iterate().unwrap();
+            self.iterate();
         }
     }
 
     /// A datagram of any source, past the socket.
-    fn forge(&mut self, from: SocketAddr, text: &str) {
+    pub(super) fn forge(&mut self, from: SocketAddr, text: &str) {
         let arrival = Arrival::forged(from);
         self.reactor.arrive(self.id, &arrival, text.as_bytes());
     }
 
-    fn counts(&mut self) -> Counts {
+    pub(super) fn counts(&mut self) -> Counts {
         self.reactor.sources.datagram(self.id).unwrap().counts
     }
 
-    fn sessions(&self) -> usize {
+    pub(super) fn sessions(&self) -> usize {
         self.reactor.services[0].host.sessions()
     }
 }
 
-fn hear(client: &UdpSocket) -> String {
+pub(super) fn hear(client: &UdpSocket) -> String {
     let mut buffer = [0; 2000];
     let len = client.recv(&mut buffer).unwrap();
     String::from_utf8(buffer[..len].to_vec()).unwrap()
 }
 
-fn hears_nothing(client: &UdpSocket) -> bool {
+pub(super) fn hears_nothing(client: &UdpSocket) -> bool {
     client.set_nonblocking(true).unwrap();
     let nothing = client.recv(&mut [0; 2000]).is_err();
     client.set_nonblocking(false).unwrap();
@@ -267,7 +324,7 @@ fn a_shutdown_tells_flows_and_waits_for_none() {
     t.reactor.begin_drain("a test");
     for _ in 0..3 {
         if t.reactor.state != State::Stopped {
-            t.reactor.iterate().unwrap();
+            t.iterate();
         }
     }
     assert_eq!(t.reactor.state, State::Stopped);
@@ -287,7 +344,7 @@ fn answers_wait_for_a_full_socket_and_nothing_is_taken_meanwhile() {
     socket.readable = true;
     assert!(!socket.wants_read() && socket.asks_writable);
     assert!(hears_nothing(&a));
-    t.reactor.iterate().unwrap();
+    t.iterate();
     assert_eq!(hear(&a), "1");
     let socket = t.reactor.sources.datagram(t.id).unwrap();
     assert!(!socket.asks_writable && socket.waiting() == 0);
@@ -303,7 +360,7 @@ fn what_the_kernel_had_no_room_for_is_counted() {
     }
     let mut seen = 0;
     while t.reactor.sources.datagram(t.id).unwrap().readable || seen == 0 {
-        t.reactor.iterate().unwrap();
+        t.iterate();
         seen = t.counts().taken;
     }
     // The counter comes with the next datagram that found room.
