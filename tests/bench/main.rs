@@ -6,7 +6,7 @@
 //! in turns, several rounds each, because only ratios taken close together mean anything on a
 //! machine that does other things as well. `docs/PERFORMANCE.md` says how to read the tables.
 //!
-//!     cargo bench                     all workloads, about six minutes
+//!     cargo bench                     all workloads, about seven minutes
 //!     cargo bench -- echo slot        those whose name contains one of the words
 //!     cargo bench -- --smoke          a short run of each
 //!
@@ -26,6 +26,7 @@ mod report;
 mod server;
 mod slot;
 mod sum;
+mod tftp;
 mod udp;
 
 use std::env;
@@ -71,6 +72,11 @@ const WORKLOADS: &[Workload] = &[
         name: "udp",
         about: udp::ABOUT,
         run: udp::run,
+    },
+    Workload {
+        name: "tftp",
+        about: tftp::ABOUT,
+        run: tftp::run,
     },
     Workload {
         name: "locker",
