@@ -231,6 +231,8 @@ impl Reactor {
             // Output that makes no progress will not make any more of it.
             Phase::Open if c.outbound.is_some() => c.abort(CloseReason::NotRead),
             Phase::Open => c.close(CloseReason::IdleTimeout),
+            // It was closed in this turn, after a long wait for us, and owes its peer nothing.
+            Phase::Flushing if c.outbound.is_none() => {}
             Phase::Flushing => {
                 c.reason = Some(CloseReason::NotRead);
                 c.phase = Phase::Dead;

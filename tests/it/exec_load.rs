@@ -83,6 +83,12 @@ fn what_a_client_sent_before_it_left_is_still_read_by_a_program() {
     let script = "cd \"${0%/*}\" || exit; read x; echo $x >>letters; echo in; exec cat";
     let builder = serving(script, "&max=1", &["--idle-timeout", "100ms"]);
     let letters = builder.folder().join("letters");
+    let longer_than_the_idle_limit = || {
+        let began = Instant::now();
+        wait_until("longer than the idle limit", || {
+            began.elapsed() > Duration::from_millis(300)
+        });
+    };
     let server = builder.start();
     let mut first = server.connect("exec");
     first.write_all(b"first\n").unwrap();
@@ -93,14 +99,12 @@ fn what_a_client_sent_before_it_left_is_still_read_by_a_program() {
     drop(sender);
     let silent = server.connect_unix("exec");
     server.wait_for_log(" 2 wait");
+    longer_than_the_idle_limit();
     drop(silent);
     server.wait_for_log("0 bytes in, 0 bytes out: the client ended it");
     let mut last = server.connect("exec");
     server.wait_for_log(" #4 127.0.0.1");
-    let began = Instant::now();
-    wait_until("longer than the idle limit", || {
-        began.elapsed() > Duration::from_millis(300)
-    });
+    longer_than_the_idle_limit();
     drop(first);
     last.write_all(b"last\n").unwrap();
     assert_eq!(read_line(&mut last), "in");
