@@ -14,6 +14,9 @@ pub const ANOTHER: &str = "the file that came is another one; nothing was kept";
 /// The sentence of the refusal to hash a file that somebody writes to: a second time may do.
 pub const CHANGED: &str = "the file has changed meanwhile; start over";
 
+/// The sentence of a refusal that says nothing about the file.
+pub const BUSY: &str = "busy, try again";
+
 /// Why a name can't be written in a command; the texts are the end of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unwritable {

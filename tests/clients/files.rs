@@ -198,6 +198,25 @@ fn a_file_that_changes_meanwhile_is_never_taken_for_whole() {
 }
 
 #[test]
+fn a_server_that_is_busy_costs_no_part() {
+    let here = tempfile::tempdir().unwrap();
+    let busy = "error: busy, try again\n";
+    let hash = format!("ok sha256 {}\n", sha256(b"abc"));
+    for answers in [vec![busy.to_owned()], vec![hash, busy.to_owned()]] {
+        fs::write(here.path().join(".x.partial"), b"abc").unwrap();
+        let server = Server::start(move |mut stream| {
+            for line in &answers {
+                answer(&mut stream, b"\n", line.as_bytes());
+            }
+        });
+        let got = run(&["get", &server.endpoint, "x", "-o", text(here.path())]);
+        assert_eq!(ended(&got), (Some(3), "", busy));
+        let part = fs::read(here.path().join(".x.partial")).unwrap();
+        assert_eq!(part, b"abc");
+    }
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_hashed_is_started_over() {
     let here = tempfile::tempdir().unwrap();
     let target = here.path().join("x");

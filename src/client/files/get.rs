@@ -146,7 +146,9 @@ impl Fetch<'_, '_> {
         let command = wire::get(self.name, offset, version.as_deref());
         let answer = match self.ask(command, 0) {
             // If it is not because of the version, the same comes again without one.
-            Err(Stop::Failed(Failure::Refused(_))) if offset > 0 => {
+            Err(Stop::Failed(Failure::Refused(line)))
+                if offset > 0 && !wire::is_refusal(&line, wire::BUSY) =>
+            {
                 return Ok(Attempt::Stale("the server's file has changed"));
             }
             answer => answer?,
@@ -193,11 +195,14 @@ impl Fetch<'_, '_> {
         Ok(())
     }
 
-    /// Whether the server's file begins so; not, where it refuses to say, as for a shorter file.
+    /// Whether the server's file begins so; not, where it refuses to say, as for a shorter file. A
+    /// server that is busy has said nothing, and what is here is worth another call.
     fn is_prefix(&mut self, length: u64, hash: &str) -> Result<bool, Stop> {
         match self.hash(Some(length), length) {
             Ok(found) => Ok(found == hash),
-            Err(Stop::Failed(Failure::Refused(_))) => Ok(false),
+            Err(Stop::Failed(Failure::Refused(line))) if !wire::is_refusal(&line, wire::BUSY) => {
+                Ok(false)
+            }
             Err(stop) => Err(stop),
         }
     }

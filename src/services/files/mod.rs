@@ -20,6 +20,7 @@ use crate::service::{
     BYE, CloseReason, Cx, Datagrams, Entry, Host, Kit, Lane, Moment, Peer, Service, ServiceCx,
     SourceId, TransferEnd,
 };
+use crate::wire::files::BUSY;
 use crate::wire::line::{Lines, Next};
 
 mod cached;
@@ -133,7 +134,7 @@ impl Files {
                 s.task = Some(Box::new(task));
                 cx.pause();
             }
-            Err(_) => self.refuse(s, "busy, try again", cx),
+            Err(_) => self.refuse(s, BUSY, cx),
         }
     }
 
