@@ -184,9 +184,10 @@ pub const FLOWS_MAX: usize = 16_384;
 /// Flows from one /24 of IPv4 or /64 of IPv6, loopback excepted: no network gets more than a quarter.
 pub const FLOWS_PER_NETWORK_MAX: u32 = 4_096;
 
-/// Flows with a socket of their own, each a descriptor; a quarter of the connections at most. The
-/// oldest that has not proved itself, or has done what it was for, gives way.
-pub const FLOW_SOCKETS_MAX: usize = 1_024;
+/// Transfers over datagrams, each with one or two descriptors: its file, and its socket if it has a
+/// port of its own; a quarter of the connections at most. The oldest that has not proved itself, or
+/// has done what it was for, gives way.
+pub const TRANSFERS_MAX: usize = 1_024;
 
 /// Transfers that other machines may begin in a second, all together: so many times three first answers
 /// go at most to whoever is forged as a source (1.6 MB a second).

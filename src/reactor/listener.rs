@@ -265,8 +265,8 @@ impl Reactor {
     /// Whether one more connection is within the cap; says so in the log where it changes.
     fn has_room(&mut self) -> bool {
         let kept_full = self.kept > KEPT_BYTES_MAX;
-        let live = self.live + self.udp.flows.sockets();
-        let taken = live + self.programs.descriptors();
+        let live = self.live + self.udp.flows.transfers();
+        let taken = self.live + self.udp.flows.descriptors() + self.programs.descriptors();
         if matches!(self.state, State::CatchingUp { .. }) {
             // They only come to be told, and take descriptors of the reserve for that.
             return live < self.settings.connections_max + DRAIN_EXTRA_CONNECTIONS
@@ -292,10 +292,11 @@ impl Reactor {
     pub(super) fn resume_listeners(&mut self) {
         let low = |cap: usize| cap * RESUME_PERCENT / 100;
         let kept_low = KEPT_BYTES_MAX / 100 * RESUME_PERCENT;
-        let live = self.live + self.udp.flows.sockets();
+        let live = self.live + self.udp.flows.transfers();
+        let taken = self.live + self.udp.flows.descriptors() + self.programs.descriptors();
         if self.paused
             && live <= low(self.settings.connections_max)
-            && live + self.programs.descriptors() <= low(self.settings.descriptors_max)
+            && taken <= low(self.settings.descriptors_max)
             && self.kept <= kept_low
         {
             self.paused = false;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 
-use crate::support::LIMIT;
 use crate::support::server::Server;
 use crate::support::udp::{hear, hears_nothing, report_line, udp_of};
+use crate::support::{LIMIT, process};
 
 const READ: &[u8] = b"\0\x01file\0octet\0";
 const SIZE: usize = 1200;
@@ -174,5 +174,21 @@ fn an_upload_that_is_done_holds_no_port_that_others_need() {
         "{}",
         server.log()
     );
+    server.stop();
+}
+
+/// Each holds a file, and descriptors are everybody's.
+#[test]
+fn requests_at_a_single_port_take_only_their_share_of_descriptors() {
+    let more = ["--max-connections=400"];
+    let (server, at) = serve("udp://127.0.0.1:0?port=single", &more);
+    let before = process::descriptors(server.pid());
+    let clients: Vec<_> = (0..200).map(|_| client("127.0.0.1")).collect();
+    for a in &clients {
+        assert_eq!(ask(a, READ, at).0, data(1, 512));
+    }
+    let taken = process::descriptors(server.pid()) - before;
+    assert!(taken <= 100, "{taken}");
+    finish(&clients[199], at);
     server.stop();
 }

@@ -35,6 +35,8 @@ pub(in crate::reactor) struct Flow {
     age: u64,
     /// It stays only in case the peer has not heard that all is done.
     done: bool,
+    /// It holds a file, and perhaps a socket.
+    is_transfer: bool,
     /// It has given up its name; its place in the slab goes when its connection is buried.
     retired: bool,
 }
@@ -46,8 +48,9 @@ pub(in crate::reactor) struct Flows {
     by_key: HashMap<FlowKey, u32>,
     /// Those that give way, the oldest first: they have not proved themselves, or are done.
     yielding: BTreeMap<u64, u32>,
-    /// Of these those that have a socket of their own.
-    yielding_own: BTreeMap<u64, u32>,
+    /// Of these those that are transfers.
+    yielding_transfers: BTreeMap<u64, u32>,
+    transfers: usize,
     /// Sockets that belong to one flow each.
     sockets: usize,
     networks: HashMap<u64, u32>,
@@ -81,14 +84,19 @@ impl Flows {
         self.by_key.len()
     }
 
-    /// How many have a socket of their own.
-    pub(in crate::reactor) fn sockets(&self) -> usize {
-        self.sockets
+    /// How many are transfers.
+    pub(in crate::reactor) fn transfers(&self) -> usize {
+        self.transfers
     }
 
-    /// Where there is no room for another socket: which flow that has one gives way.
-    pub(super) fn room_for_socket(&self) -> Room {
-        self.oldest(&self.yielding_own)
+    /// How many descriptors those take: a file each, and their own sockets.
+    pub(in crate::reactor) fn descriptors(&self) -> usize {
+        self.transfers + self.sockets
+    }
+
+    /// Where there is no room for another transfer: which one gives way.
+    pub(super) fn room_for_transfer(&self) -> Room {
+        self.oldest(&self.yielding_transfers)
     }
 
     fn oldest(&self, yielding: &BTreeMap<u64, u32>) -> Room {
@@ -127,20 +135,28 @@ impl Flows {
             own,
             age: self.ages,
             done: false,
+            is_transfer: false,
             retired: false,
         };
         // There are at most FLOWS_MAX and those that are buried in this iteration.
         let number = u32::try_from(self.slab.insert(flow)).unwrap_or(u32::MAX);
         self.by_key.insert(key, number);
         self.yielding.insert(self.ages, number);
-        if own.is_some() {
-            self.yielding_own.insert(self.ages, number);
-            self.sockets += 1;
-        }
+        self.sockets += usize::from(own.is_some());
         if let Some(network) = network(key.peer.ip()) {
             *self.networks.entry(network).or_insert(0) += 1;
         }
         number
+    }
+
+    /// It is a transfer, which takes descriptors.
+    pub(super) fn note_transfer(&mut self, number: u32) {
+        if let Some(flow) = self.slab.get_mut(number as usize)
+            && !std::mem::replace(&mut flow.is_transfer, true)
+        {
+            self.transfers += 1;
+            self.yielding_transfers.insert(flow.age, number);
+        }
     }
 
     /// The peer has shown that it gets what it is sent: it no longer gives way to others.
@@ -148,7 +164,7 @@ impl Flows {
         if let Some(flow) = self.slab.get_mut(number as usize) {
             flow.credit.prove();
             self.yielding.remove(&flow.age);
-            self.yielding_own.remove(&flow.age);
+            self.yielding_transfers.remove(&flow.age);
         }
     }
 
@@ -160,8 +176,8 @@ impl Flows {
         flow.done = true;
         if !flow.retired {
             self.yielding.insert(flow.age, number);
-            if flow.own.is_some() {
-                self.yielding_own.insert(flow.age, number);
+            if flow.is_transfer {
+                self.yielding_transfers.insert(flow.age, number);
             }
         }
     }
@@ -180,9 +196,10 @@ impl Flows {
         }
         self.by_key.remove(&flow.key);
         self.yielding.remove(&flow.age);
-        self.yielding_own.remove(&flow.age);
+        self.yielding_transfers.remove(&flow.age);
         let own = flow.own.take();
         self.sockets -= usize::from(own.is_some());
+        self.transfers -= usize::from(flow.is_transfer);
         if let Some(network) = network(flow.key.peer.ip())
             && let Some(count) = self.networks.get_mut(&network)
         {
@@ -286,19 +303,21 @@ mod tests {
         let own = |n: u32| Some(id(100 + n));
         let first = flows.insert(key(LOOPBACK, 2), Credit::default(), id(2), own(2));
         let second = flows.insert(key(LOOPBACK, 3), Credit::default(), id(3), own(3));
-        assert_eq!(flows.sockets(), 2);
-        assert_eq!(flows.room_for_socket(), Room::Evict(id(2)));
+        flows.note_transfer(first);
+        flows.note_transfer(second);
+        assert_eq!((flows.transfers(), flows.descriptors()), (2, 4));
+        assert_eq!(flows.room_for_transfer(), Room::Evict(id(2)));
         flows.prove(first);
-        assert_eq!(flows.room_for_socket(), Room::Evict(id(3)));
+        assert_eq!(flows.room_for_transfer(), Room::Evict(id(3)));
         assert_eq!(flows.retire(second), own(3));
         assert_eq!(flows.remove(second), None);
-        assert_eq!((flows.remove(plain), flows.sockets()), (None, 1));
-        assert_eq!(flows.room_for_socket(), Room::Full);
+        assert_eq!((flows.remove(plain), flows.descriptors()), (None, 2));
+        assert_eq!(flows.room_for_transfer(), Room::Full);
         flows.let_go(first);
-        assert_eq!(flows.room_for_socket(), Room::Evict(id(2)));
+        assert_eq!(flows.room_for_transfer(), Room::Evict(id(2)));
         assert!(flows.is_done(first));
-        assert_eq!((flows.remove(first), flows.sockets()), (own(2), 0));
-        assert_eq!(flows.room_for_socket(), Room::Full);
+        assert_eq!((flows.remove(first), flows.descriptors()), (own(2), 0));
+        assert_eq!(flows.room_for_transfer(), Room::Full);
     }
 
     proptest! {

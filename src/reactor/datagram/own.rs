@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use super::flows::{FlowKey, Room};
 use super::socket::{Arrival, Socket};
 use super::{BATCH_FIRST, DatagramSocket, Loops, Rates};
-use crate::config::limits::FLOW_SOCKETS_MAX;
+use crate::config::limits::TRANSFERS_MAX;
 use crate::reactor::Reactor;
 use crate::reactor::sources::{Source, token};
 use crate::service::{CloseReason, Datagrams, SourceId};
@@ -23,8 +23,10 @@ use crate::service::{CloseReason, Datagrams, SourceId};
 /// Whether a flow gets a socket of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Own {
-    /// It does not; it answers from the socket that it came by.
+    /// It does not; it answers from the socket that it came by, and holds no descriptor.
     No,
+    /// Nor does this one, but it is a transfer, and holds a file.
+    Shared,
     /// It has this one.
     Socket(SourceId),
     /// It should, but there is no room for one, or the system has refused it.
@@ -34,14 +36,16 @@ pub(super) enum Own {
 impl Reactor {
     /// Makes the socket of a flow that is about to be made, if it is to have one.
     pub(super) fn own_socket(&mut self, key: &FlowKey) -> Own {
-        let wants = |socket: &mut DatagramSocket| {
-            socket.mode == Datagrams::Transfers && !socket.single_port
-        };
-        if !self.sources.datagram(key.socket).is_some_and(wants) {
+        let socket = self.sources.datagram(key.socket);
+        let Some(socket) = socket.filter(|socket| socket.mode == Datagrams::Transfers) else {
             return Own::No;
-        }
-        if !self.makes_room_for_socket() {
+        };
+        let is_shared = socket.single_port;
+        if !self.makes_room_for_transfer() {
             return Own::Refused;
+        }
+        if is_shared {
+            return Own::Shared;
         }
         match self.connect_own_socket(key) {
             Ok(id) => Own::Socket(id),
@@ -52,15 +56,15 @@ impl Reactor {
         }
     }
 
-    /// Whether one more descriptor may be taken, now or because another flow gives its own back.
-    fn makes_room_for_socket(&mut self) -> bool {
-        let (sockets, settings) = (self.udp.flows.sockets(), &self.settings);
-        let most = FLOW_SOCKETS_MAX.min(settings.connections_max / 4).max(1);
-        let taken = self.live + sockets + self.programs.descriptors();
-        if sockets < most && taken < settings.descriptors_max {
+    /// Whether one more transfer may take descriptors, now or because another gives its own back.
+    fn makes_room_for_transfer(&mut self) -> bool {
+        let (flows, settings) = (&self.udp.flows, &self.settings);
+        let most = TRANSFERS_MAX.min(settings.connections_max / 4).max(1);
+        let taken = self.live + flows.descriptors() + self.programs.descriptors();
+        if flows.transfers() < most && taken < settings.descriptors_max {
             return true;
         }
-        match self.udp.flows.room_for_socket() {
+        match flows.room_for_transfer() {
             Room::Evict(oldest) => {
                 self.evict(oldest);
                 true

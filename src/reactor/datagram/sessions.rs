@@ -152,8 +152,9 @@ impl Reactor {
                 return None;
             }
         }
-        let own = match self.own_socket(&key) {
-            Own::No => None,
+        let own_or_not = self.own_socket(&key);
+        let own = match own_or_not {
+            Own::No | Own::Shared => None,
             Own::Socket(own) => Some(own),
             Own::Refused => {
                 self.sources.datagram(key.socket)?.counts.no_room += 1;
@@ -169,6 +170,9 @@ impl Reactor {
         credit.received(&key.peer, len);
         let id = self.sources.next_id();
         let number = self.udp.flows.insert(key, credit, id, own);
+        if own_or_not != Own::No {
+            self.udp.flows.note_transfer(number);
+        }
         if let Some(own) = own.and_then(|own| self.sources.datagram(own)) {
             own.flow = Some(number);
         }
