@@ -139,6 +139,16 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_536;
 /// Datagrams that one system call takes or sends, and one turn of a UDP socket answers.
 pub const DATAGRAMS_PER_CALL: usize = 64;
 
+/// Datagrams of one size to one peer that go out as one, for the kernel to cut (UDP_SEGMENT): what any
+/// kernel takes that can do it.
+pub const DATAGRAMS_TOGETHER_MAX: usize = 64;
+
+/// Fewer are not worth it: they go with others to other peers in one call.
+pub const DATAGRAMS_TOGETHER_MIN: usize = 4;
+
+/// Bytes of datagrams that go out as one: the kernel takes no more than a datagram may have.
+pub const DATAGRAMS_TOGETHER_BYTES: usize = 65_000;
+
 /// Bytes of datagrams that one turn should take; the number of datagrams follows their size.
 pub const DATAGRAM_BYTES_PER_TURN: usize = 1024 * 1024;
 

@@ -1,5 +1,8 @@
 //! Datagrams on their way out: they leave in batches, wait a bounded time for a full socket, and
 //! are lost, counted, where the socket won't have them.
+//!
+//! What goes to one peer and is of one size, as a window of TFTP is, goes out as one and is cut by the
+//! kernel: it then passes the network stack once. [Decision 33](../../../docs/decisions/) has figures.
 
 use std::net::SocketAddr;
 
@@ -7,15 +10,31 @@ use nix::errno::Errno;
 
 use super::Local;
 use super::socket::Socket;
-use crate::config::limits::{DATAGRAMS_PER_CALL, DATAGRAMS_WAITING_BYTES, DATAGRAMS_WAITING_MAX};
+use crate::config::limits::{
+    DATAGRAMS_PER_CALL, DATAGRAMS_TOGETHER_BYTES, DATAGRAMS_TOGETHER_MAX, DATAGRAMS_TOGETHER_MIN,
+    DATAGRAMS_WAITING_BYTES, DATAGRAMS_WAITING_MAX,
+};
 
 /// The queue of one socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     items: Vec<Item>,
     /// How many of `items` have gone.
     gone: usize,
+    /// Larger datagrams are not sent as one: a way has refused that.
+    together_max: usize,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            items: Vec::new(),
+            gone: 0,
+            together_max: usize::MAX,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +43,12 @@ struct Item {
     from: Option<Local>,
     start: usize,
     end: usize,
+}
+
+impl Item {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
 }
 
 /// What a flush did.
@@ -71,30 +96,37 @@ impl Outgoing {
         true
     }
 
-    /// Sends what the socket takes: a call for each run of datagrams that leave from one address.
+    /// Sends what the socket takes: a call for each run of datagrams that go out as one, and for each
+    /// run of others that leave from one address.
     pub(super) fn flush(&mut self, socket: &Socket) -> Flushed {
         let mut flushed = Flushed::default();
-        while let Some(first) = self.items.get(self.gone) {
-            let from = first.from;
-            let run = self.items[self.gone..]
-                .iter()
-                .take(DATAGRAMS_PER_CALL)
-                .take_while(|item| item.from == from)
-                .map(|item| (&self.bytes[item.start..item.end], item.to));
-            match socket.send(run, from) {
+        while let Some(first) = self.items.get(self.gone).copied() {
+            let together = self.together(self.gone);
+            let sent = match together >= DATAGRAMS_TOGETHER_MIN {
+                true => self.send_together(socket, together),
+                false => self.send_run(socket),
+            };
+            match sent {
                 Ok(count) => {
                     let sent = &self.items[self.gone..self.gone + count];
                     flushed.sent += count as u64;
-                    flushed.sent_bytes += sent
-                        .iter()
-                        .map(|item| (item.end - item.start) as u64)
-                        .sum::<u64>();
+                    flushed.sent_bytes += sent.iter().map(|item| item.len() as u64).sum::<u64>();
                     self.gone += count;
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
                     flushed.full = true;
                     return flushed;
+                }
+                // They are tried one by one, and so are all of that size from now on.
+                Err(Errno::EINVAL | Errno::EMSGSIZE) if together >= DATAGRAMS_TOGETHER_MIN => {
+                    self.together_max = first.len() - 1;
+                }
+                // No checksums by the device, or no such option.
+                Err(Errno::EIO | Errno::ENOPROTOOPT | Errno::EOPNOTSUPP)
+                    if together >= DATAGRAMS_TOGETHER_MIN =>
+                {
+                    self.together_max = 0;
                 }
                 Err(error) => {
                     flushed.lost += 1;
@@ -105,6 +137,54 @@ impl Outgoing {
         }
         self.forget_gone();
         flushed
+    }
+
+    /// How many from the `at`th on can go out as one: of one size, the last perhaps shorter, from one
+    /// address to one peer.
+    fn together(&self, at: usize) -> usize {
+        let Some(first) = self.items.get(at) else {
+            return 0;
+        };
+        if first.len() == 0 || first.len() > self.together_max {
+            return 1;
+        }
+        let mut count = 1;
+        for item in self.items[at + 1..].iter().take(DATAGRAMS_TOGETHER_MAX - 1) {
+            let is_like = (item.to, item.from) == (first.to, first.from);
+            let fits = item.end - first.start <= DATAGRAMS_TOGETHER_BYTES;
+            if !is_like || !fits || item.len() == 0 || item.len() > first.len() {
+                break;
+            }
+            count += 1;
+            if item.len() < first.len() {
+                break;
+            }
+        }
+        count
+    }
+
+    fn send_together(&self, socket: &Socket, count: usize) -> nix::Result<usize> {
+        let items = &self.items[self.gone..self.gone + count];
+        let (Some(first), Some(last)) = (items.first(), items.last()) else {
+            return Ok(0);
+        };
+        let segment = u16::try_from(first.len()).map_err(|_| Errno::EMSGSIZE)?;
+        let bytes = &self.bytes[first.start..last.end];
+        socket.send_together(bytes, segment, first.to, first.from)?;
+        Ok(count)
+    }
+
+    /// Sends those that leave from the address of the first, up to the next that go out as one.
+    fn send_run(&self, socket: &Socket) -> nix::Result<usize> {
+        let from = self.items.get(self.gone).and_then(|first| first.from);
+        let alone = |at: &usize| self.together(*at) < DATAGRAMS_TOGETHER_MIN;
+        let run = (self.gone..self.items.len())
+            .take(DATAGRAMS_PER_CALL)
+            .take_while(|at| *at == self.gone || alone(at))
+            .map(|at| &self.items[at])
+            .take_while(|item| item.from == from)
+            .map(|item| (&self.bytes[item.start..item.end], item.to));
+        socket.send(run, from)
     }
 
     fn forget_gone(&mut self) {
@@ -129,52 +209,4 @@ impl Outgoing {
 const OUTGOING_KEPT_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::UdpSocket;
-
-    fn socket() -> Socket {
-        Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap()
-    }
-
-    fn receiver() -> (UdpSocket, SocketAddr) {
-        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = receiver.local_addr().unwrap();
-        (receiver, address)
-    }
-
-    #[test]
-    fn a_datagram_that_can_not_be_sent_is_lost_and_the_others_are_not() {
-        let (receiver, to) = receiver();
-        let mut outgoing = Outgoing::default();
-        let too_long = vec![0; 65_508];
-        for bytes in [&b"one"[..], &too_long, b"", b"three"] {
-            assert!(outgoing.push(bytes, to, None));
-        }
-        let nowhere = "[::1]:9".parse().unwrap();
-        assert!(outgoing.push(b"four", nowhere, None));
-        let flushed = outgoing.flush(&socket());
-        assert_eq!((flushed.sent, flushed.sent_bytes, flushed.lost), (3, 8, 2));
-        assert!(outgoing.is_empty() && !flushed.full);
-        let mut buffer = [0; 100];
-        for expected in [&b"one"[..], b"", b"three"] {
-            let len = receiver.recv(&mut buffer).unwrap();
-            assert_eq!(&buffer[..len], expected);
-        }
-    }
-
-    #[test]
-    fn the_queue_is_bounded_in_number_and_bytes() {
-        let (_receiver, to) = receiver();
-        let mut outgoing = Outgoing::default();
-        let pushed = (0..2 * DATAGRAMS_WAITING_MAX).filter(|_| outgoing.push(b"x", to, None));
-        assert_eq!(pushed.count(), DATAGRAMS_WAITING_MAX);
-        let mut outgoing = Outgoing::default();
-        let large = vec![0; 65_000];
-        let pushed = (0..DATAGRAMS_WAITING_MAX)
-            .filter(|_| outgoing.push(&large, to, None))
-            .count();
-        assert!(pushed * large.len() <= DATAGRAMS_WAITING_BYTES);
-        assert!((pushed + 1) * large.len() > DATAGRAMS_WAITING_BYTES);
-    }
-}
+mod tests;

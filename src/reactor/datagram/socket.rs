@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt,
-    recvmmsg, sendmmsg, setsockopt, sockopt,
+    recvmmsg, sendmmsg, sendmsg, setsockopt, sockopt,
 };
 use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
@@ -31,6 +31,8 @@ pub(super) struct Socket {
     /// It was bound to every address, so each datagram has to tell which one was asked.
     wildcard: bool,
     ipv6: bool,
+    /// It has one peer. To name that again would have the kernel look the way up for each datagram.
+    connected: bool,
 }
 
 /// Where a batch is taken to; one for all sockets. Pages that no datagram needs are never touched.
@@ -121,7 +123,10 @@ impl Socket {
     pub(super) fn connected(local: SocketAddr, peer: &SocketAddr) -> io::Result<Self> {
         let opened = Self::open(local)?;
         connect(&opened.inner, peer)?;
-        Ok(opened)
+        Ok(Self {
+            connected: true,
+            ..opened
+        })
     }
 
     fn open(address: SocketAddr) -> io::Result<Self> {
@@ -158,6 +163,7 @@ impl Socket {
             inner: UdpSocket::from_std(std::net::UdpSocket::from(socket)),
             wildcard,
             ipv6,
+            connected: false,
         })
     }
 
@@ -227,7 +233,7 @@ impl Socket {
     ) -> nix::Result<usize> {
         let (slices, addresses): (Vec<_>, Vec<_>) = batch
             .take(DATAGRAMS_PER_CALL)
-            .map(|(bytes, to)| ([IoSlice::new(bytes)], Some(SockaddrStorage::from(to))))
+            .map(|(bytes, to)| ([IoSlice::new(bytes)], self.destination(to)))
             .unzip();
         let (fd, count, flags) = (self.inner.as_raw_fd(), slices.len(), MsgFlags::MSG_DONTWAIT);
         let sent = match from {
@@ -253,6 +259,39 @@ impl Socket {
             return Err(Errno::EAGAIN);
         }
         Ok(sent)
+    }
+
+    /// Sends datagrams of `segment` bytes each, the last perhaps shorter, that stand one behind the
+    /// other in `bytes`: all of them or none. They pass the kernel as one (udp(7), UDP_SEGMENT), and
+    /// leave it as what they are.
+    ///
+    /// # Errors
+    /// As of [`Socket::send`]; EINVAL, EIO or EMSGSIZE also where the way to that peer does not take
+    /// them as one: they are too large for it, or its device can't reckon checksums.
+    pub(super) fn send_together(
+        &self,
+        bytes: &[u8],
+        segment: u16,
+        to: SocketAddr,
+        from: Option<Local>,
+    ) -> nix::Result<()> {
+        let (fd, slices) = (self.inner.as_raw_fd(), [IoSlice::new(bytes)]);
+        let (flags, to) = (MsgFlags::MSG_DONTWAIT, self.destination(to));
+        let cut = ControlMessage::UdpGsoSegments(&segment);
+        let send = |control: &[ControlMessage<'_>]| {
+            sendmsg(fd, &slices, control, flags, to.as_ref()).map(drop)
+        };
+        match from {
+            None => send(&[cut]),
+            Some(from) if self.ipv6 => {
+                send(&[cut, ControlMessage::Ipv6PacketInfo(&packet_info_v6(&from))])
+            }
+            Some(from) => send(&[cut, ControlMessage::Ipv4PacketInfo(&packet_info_v4(&from))]),
+        }
+    }
+
+    fn destination(&self, to: SocketAddr) -> Option<SockaddrStorage> {
+        (!self.connected).then(|| SockaddrStorage::from(to))
     }
 }
 
