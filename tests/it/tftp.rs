@@ -158,7 +158,7 @@ fn every_client_fetches_and_stores_files_of_every_size() {
         for size in [0, 1, 511, 512, 513, 1024] {
             both_ways(&server, size);
         }
-        assert!(!server.log().contains("WARN"), "{}", server.log());
+        server.expect_no_warning();
         server.stop();
     }
 }

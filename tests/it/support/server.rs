@@ -206,6 +206,21 @@ impl Server {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Fails the test where the server has warned of something, or complained. That an iteration was
+    /// slow is left out: it says so too where the machine gave it no processor.
+    #[track_caller]
+    pub fn expect_no_warning(&self) {
+        let log = self.log();
+        let said = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        let stalled = |line: &&str| line.contains("slow: one iteration");
+        let warnings: Vec<_> = log
+            .lines()
+            .filter(said)
+            .filter(|line| !stalled(line))
+            .collect();
+        assert!(warnings.is_empty(), "{warnings:#?}");
+    }
+
     /// Waits until the log has this text.
     pub fn wait_for_log(&self, text: &str) {
         wait_until(&format!("{text:?} in the log"), || {
