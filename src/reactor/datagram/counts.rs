@@ -19,7 +19,7 @@ pub(in crate::reactor) struct Counts {
     pub over_credit: u64,
     /// Not sent: the queue was full, or the socket would not have them.
     pub unsent: u64,
-    /// Lost before we saw them: the kernel's receive buffer was full.
+    /// Lost before we saw them: the kernel's receive buffer was full. What was sent as one counts as one.
     pub overflowed: u64,
 }
 

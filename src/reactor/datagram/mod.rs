@@ -15,12 +15,13 @@ mod own;
 mod rate;
 mod sessions;
 mod socket;
+mod take;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
-use log::{debug, log_enabled, warn};
+use log::{debug, log_enabled};
 use mio::Interest;
 use mio::event::Source as _;
 use nix::errno::Errno;
@@ -30,14 +31,11 @@ use self::flows::Flows;
 use self::guard::Loops;
 use self::outgoing::Outgoing;
 use self::rate::{Bucket, Rates};
-use self::socket::{Arrival, Inbox, Socket, Taken};
+use self::socket::{Arrival, Inbox, Socket};
 use super::sources::{Source, token};
 use super::{Reactor, StartError, bind};
 use crate::config::endpoint::{HostPort, ListenerSpec};
-use crate::config::limits::{
-    ACCEPT_ERRORS_IN_A_ROW, DATAGRAM_BYTES_PER_TURN, DATAGRAM_DROPS_SAID, DATAGRAM_RATE,
-    DATAGRAM_RATE_MAX, DATAGRAMS_PER_CALL,
-};
+use crate::config::limits::{DATAGRAM_RATE, DATAGRAM_RATE_MAX};
 use crate::config::options::{OptionError, Values};
 use crate::service::{Datagrams, Moment, SourceId};
 
@@ -74,7 +72,8 @@ pub(super) struct Udp {
     begun: Bucket,
     /// The ports of our UDP sockets.
     own_ports: Vec<u16>,
-    /// Every batch of datagrams goes here; made with the first UDP socket.
+    /// Every batch of datagrams goes here; made with the first UDP socket, and anew where one keeps
+    /// the rest of its batch.
     inbox: Option<Inbox>,
 }
 
@@ -116,6 +115,8 @@ pub(super) struct DatagramSocket {
     asks_writable: bool,
     /// How many datagrams the next call asks for: twice what the last one got.
     batch: usize,
+    /// What its turn had no time for of the last batch.
+    rest: Option<Inbox>,
     outgoing: Outgoing,
     rates: Rates,
     loops: Loops,
@@ -176,6 +177,7 @@ impl Reactor {
                 queued: false,
                 asks_writable: false,
                 batch: BATCH_FIRST,
+                rest: None,
                 outgoing: Outgoing::default(),
                 rates: Rates::new(options.rate, DATAGRAM_RATE),
                 loops: Loops::new(),
@@ -188,70 +190,6 @@ impl Reactor {
             endpoints.push(endpoint);
         }
         Ok(endpoints)
-    }
-
-    /// One turn of a UDP socket: send what waits, take a batch, send the answers.
-    ///
-    /// While answers wait for a full socket nothing is taken: what comes then waits in the kernel's
-    /// buffer, which is the larger one.
-    pub(super) fn turn_datagrams(&mut self, id: SourceId) {
-        // It counts as queued while it has its turn: what its sessions send leaves at the end of it.
-        self.flush_datagrams(id);
-        if self.sources.datagram(id).is_some_and(|s| s.wants_read())
-            && let Some(mut inbox) = self.udp.inbox.take()
-        {
-            self.take_batch(id, &mut inbox);
-            for (arrival, payload) in inbox.datagrams() {
-                self.arrive(id, arrival, payload);
-            }
-            self.udp.inbox = Some(inbox);
-            self.flush_datagrams(id);
-        }
-        self.end_refused_flow(id);
-        let Self {
-            sources, run_queue, ..
-        } = self;
-        if let Some(socket) = sources.datagram(id) {
-            socket.queued = false;
-            if socket.wants_read() {
-                run_queue.push(id, &mut socket.queued);
-            }
-        }
-    }
-
-    fn take_batch(&mut self, id: SourceId, inbox: &mut Inbox) {
-        let now = self.now;
-        let Self {
-            sources, services, ..
-        } = self;
-        let Some(socket) = sources.datagram(id) else {
-            return;
-        };
-        let name = services[usize::from(socket.service)].entry.name;
-        match socket.socket.receive(inbox, socket.batch) {
-            Ok(taken) => {
-                let bytes: usize = inbox.datagrams().map(|(_, payload)| payload.len()).sum();
-                socket.note_batch(taken, bytes);
-                socket.note_overflow(name, taken.overflowed, now);
-            }
-            Err(Errno::EAGAIN) => {
-                socket.readable = false;
-                inbox.forget();
-            }
-            // An interruption, or an error that the network reported for a datagram of ours: the
-            // next turn finds what there is.
-            Err(error) => {
-                debug!(target: "switchboard", "{name} {}: {}", socket.endpoint, error.desc());
-                inbox.forget();
-                socket.is_refused = socket.flow.is_some() && error == Errno::ECONNREFUSED;
-                socket.errors += 1;
-                // It does not go away by itself: the next datagram that comes wakes the socket.
-                if socket.errors >= ACCEPT_ERRORS_IN_A_ROW {
-                    socket.errors = 0;
-                    socket.readable = false;
-                }
-            }
-        }
     }
 
     /// Puts one datagram through the rules, and gives it to its session.
@@ -344,47 +282,12 @@ impl Reactor {
 
 impl DatagramSocket {
     fn wants_read(&self) -> bool {
-        self.readable && self.outgoing.is_empty()
+        (self.readable || self.rest.is_some()) && self.outgoing.is_empty()
     }
 
     /// How many of its datagrams wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.outgoing.len()
-    }
-
-    /// Counts a batch, and reckons how many datagrams the next call should ask for: headers are
-    /// made for each, and a turn has a budget of bytes.
-    fn note_batch(&mut self, taken: Taken, bytes: usize) {
-        let asked = self.batch;
-        self.counts.taken += taken.count as u64;
-        self.counts.bytes_in += bytes as u64;
-        self.counts.refused += taken.truncated;
-        self.errors = 0;
-        self.readable = taken.count == asked;
-        let by_bytes = DATAGRAM_BYTES_PER_TURN * taken.count.max(1) / bytes.max(1);
-        self.batch = (2 * taken.count)
-            .min(by_bytes)
-            .clamp(BATCH_FIRST, DATAGRAMS_PER_CALL);
-    }
-
-    /// The kernel counts what it had no room for; a change is warned of, not too often.
-    fn note_overflow(&mut self, name: &str, counter: Option<u32>, now: Moment) {
-        // The counter has 32 bits and may wrap.
-        let Some(counter) = counter else { return };
-        let new = counter.wrapping_sub(self.counts.overflowed as u32);
-        if new == 0 {
-            return;
-        }
-        let first = self.counts.overflowed == 0;
-        self.counts.overflowed += u64::from(new);
-        if first || now.since(self.said_at) >= DATAGRAM_DROPS_SAID {
-            self.said_at = now;
-            warn!(
-                target: "switchboard",
-                "{name} {}: the receive buffer was full; {} datagrams were lost so far",
-                self.endpoint, self.counts.overflowed
-            );
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! are lost, counted, where the socket won't have them.
 //!
 //! What goes to one peer and is of one size, as a window of TFTP is, goes out as one and is cut by the
-//! kernel: it then passes the network stack once. [Decision 33](../../../docs/decisions/) has figures.
+//! kernel: it then passes the network stack once. See decision 0033.
 
 use std::net::SocketAddr;
 

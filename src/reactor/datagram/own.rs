@@ -98,6 +98,7 @@ impl Reactor {
             queued: false,
             asks_writable: false,
             batch: BATCH_FIRST,
+            rest: None,
             outgoing: super::Outgoing::default(),
             rates: Rates::new(Some(0), 0),
             loops: Loops::new(),

@@ -39,9 +39,11 @@ pub(super) struct Socket {
 pub(super) struct Inbox {
     bytes: Box<[u8]>,
     arrivals: Vec<Arrival>,
+    /// The arrival that comes next, and how much of it has been given out.
+    next: (usize, usize),
 }
 
-/// One datagram of a batch.
+/// One datagram of a batch, or several of one size that the kernel has handed over as one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     pub from: SocketAddr,
@@ -51,6 +53,8 @@ pub(super) struct Arrival {
     pub marked: bool,
     slot: usize,
     len: usize,
+    /// Bytes of each datagram in it, the last perhaps shorter.
+    segment: usize,
 }
 
 #[cfg(test)]
@@ -63,6 +67,7 @@ impl Arrival {
             marked: false,
             slot: 0,
             len: 0,
+            segment: usize::MAX,
         }
     }
 }
@@ -70,8 +75,13 @@ impl Arrival {
 /// What a call took.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Taken {
-    /// Datagrams, those included that could not be used.
+    /// What the kernel has handed over, that included which could not be used: datagrams, or several
+    /// as one.
     pub count: usize,
+    /// Datagrams in it.
+    pub datagrams: u64,
+    /// Bytes of those that can be used.
+    pub bytes: usize,
     /// Datagrams that were longer than the buffer; none can be.
     pub truncated: u64,
     /// Datagrams that the kernel has dropped since the socket was made, if it says so.
@@ -83,20 +93,33 @@ impl Inbox {
         Self {
             bytes: vec![0; DATAGRAMS_PER_CALL * DATAGRAM_BYTES_MAX].into_boxed_slice(),
             arrivals: Vec::with_capacity(DATAGRAMS_PER_CALL),
+            next: (0, 0),
         }
     }
 
     /// Forgets the last batch.
     pub(super) fn forget(&mut self) {
         self.arrivals.clear();
+        self.next = (0, 0);
     }
 
-    /// The datagrams of the last batch.
-    pub(super) fn datagrams(&self) -> impl Iterator<Item = (&Arrival, &[u8])> {
-        self.arrivals.iter().map(|arrival| {
-            let start = arrival.slot * DATAGRAM_BYTES_MAX;
-            (arrival, &self.bytes[start..start + arrival.len])
-        })
+    /// Whether all datagrams of the last batch have been given out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.next.0 == self.arrivals.len()
+    }
+
+    /// The next datagram of the last batch, with its own borders.
+    pub(super) fn next(&mut self) -> Option<(&Arrival, &[u8])> {
+        let (number, given) = self.next;
+        let arrival = self.arrivals.get(number)?;
+        let len = (arrival.len - given).min(arrival.segment);
+        let is_last = given + len == arrival.len;
+        self.next = match is_last {
+            true => (number + 1, 0),
+            false => (number, given + len),
+        };
+        let start = arrival.slot * DATAGRAM_BYTES_MAX + given;
+        Some((arrival, &self.bytes[start..start + len]))
     }
 }
 
@@ -105,6 +128,9 @@ impl Socket {
     /// datagrams without a word (socket(7)).
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
         let bound = Self::open(address)?;
+        // Datagrams of a sender that sent them as one then come as one (udp(7)). Without it they come
+        // one by one. Nothing is gained at the sockets of transfers, where one is under way at a time.
+        let _ = setsockopt(&bound.inner, sockopt::UdpGroSegment, &true);
         let got = |size: nix::Result<usize>| size.unwrap_or(0);
         let socket = &bound.inner;
         debug!(
@@ -167,13 +193,13 @@ impl Socket {
         })
     }
 
-    /// Takes at most `count` datagrams.
+    /// Takes at most `count` datagrams; several that were sent as one count as one.
     ///
     /// The headers are made anew for each call: the kernel writes into them how much control data
     /// there was, and nix does not write the room back, so the next call would have too little.
     pub(super) fn receive(&self, inbox: &mut Inbox, count: usize) -> nix::Result<Taken> {
-        let control = cmsg_space!(u32, in6_pktinfo, i32);
-        inbox.arrivals.clear();
+        let control = cmsg_space!(u32, in6_pktinfo, i32, i32);
+        inbox.forget();
         let count = count.min(DATAGRAMS_PER_CALL);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, Some(control));
         let mut slices: Vec<_> = inbox
@@ -195,9 +221,10 @@ impl Socket {
             taken.count += 1;
             if message.flags.contains(MsgFlags::MSG_TRUNC) {
                 taken.truncated += 1;
+                taken.datagrams += 1;
                 continue;
             }
-            let (mut at, mut marked) = (None, false);
+            let (mut at, mut marked, mut segment) = (None, false, usize::MAX);
             for control in message.cmsgs().into_iter().flatten() {
                 match control {
                     ControlMessageOwned::RxqOvfl(count) => taken.overflowed = Some(count),
@@ -205,10 +232,15 @@ impl Socket {
                     ControlMessageOwned::Ipv6PacketInfo(info) => at = Some(local_v6(&info)),
                     ControlMessageOwned::Ipv4Tos(class) => marked = i32::from(class) == MARK,
                     ControlMessageOwned::Ipv6TClass(class) => marked = class == MARK,
+                    ControlMessageOwned::UdpGroSegments(bytes) => {
+                        segment = usize::try_from(bytes).unwrap_or(0).max(1);
+                    }
                     _ => {}
                 }
             }
             let at = at.filter(|at| self.wildcard || at.many);
+            taken.datagrams += message.bytes.div_ceil(segment).max(1) as u64;
+            taken.bytes += message.bytes;
             if let Some(from) = message.address.as_ref().and_then(address) {
                 inbox.arrivals.push(Arrival {
                     from,
@@ -216,6 +248,7 @@ impl Socket {
                     marked,
                     slot,
                     len: message.bytes,
+                    segment,
                 });
             }
         }

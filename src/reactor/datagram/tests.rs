@@ -125,7 +125,7 @@ pub(super) fn start_as(entry: &'static Entry, options: UdpOptions, settings: Set
 }
 
 impl Loop {
-    fn client(&self) -> UdpSocket {
+    pub(in crate::reactor::datagram) fn client(&self) -> UdpSocket {
         // At the same address, so that none has a port of the server's.
         let client = UdpSocket::bind((self.at.ip(), 0)).unwrap();
         client.connect(self.at).unwrap();
@@ -134,7 +134,7 @@ impl Loop {
     }
 
     /// One iteration, once there is something to do; what is due later is no reason to wait.
-    fn iterate(&mut self) {
+    pub(in crate::reactor::datagram) fn iterate(&mut self) {
         let now = self.reactor.clock.now();
         if self.reactor.timeout(now) != Some(Duration::ZERO) {
             // A poller is readable where it has events; it keeps them.
