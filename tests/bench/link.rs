@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 /// How long a blocking read waits before the workload gives up.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -173,6 +175,18 @@ impl PolledLink {
         match read {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             other => other.map(Some),
+        }
+    }
+
+    /// What has come, thrown away by the kernel without a copy where it can (`MSG_TRUNC` on TCP,
+    /// tcp(7)).
+    pub fn discard(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Self::Tcp(stream) = self else {
+            return self.read(buffer);
+        };
+        match recv(stream, buffer, RecvFlags::TRUNC) {
+            Err(Errno::AGAIN) => Ok(None),
+            other => Ok(Some(other?.1)),
         }
     }
 

@@ -6,7 +6,7 @@
 //! in turns, several rounds each, because only ratios taken close together mean anything on a
 //! machine that does other things as well. `docs/PERFORMANCE.md` says how to read the tables.
 //!
-//!     cargo bench                     all workloads, about seven minutes
+//!     cargo bench                     all workloads, about ten minutes
 //!     cargo bench -- echo slot        those whose name contains one of the words
 //!     cargo bench -- --smoke          a short run of each
 //!
@@ -16,6 +16,7 @@
 
 mod calls;
 mod echo;
+mod files;
 mod idle;
 mod link;
 mod load;
@@ -82,6 +83,11 @@ const WORKLOADS: &[Workload] = &[
         name: "locker",
         about: locker::ABOUT,
         run: locker::run,
+    },
+    Workload {
+        name: "files",
+        about: files::ABOUT,
+        run: files::run,
     },
 ];
 

@@ -2,8 +2,10 @@
 //! as one would write them first.
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
-//! textbook or the tutorial of its library shows. They log nothing and bound nothing.
+//! textbook or the tutorial of its library shows. They log nothing and bound nothing. nginx, where it
+//! is installed, serves files.
 
+pub mod nginx;
 mod threads;
 mod tokio;
 mod udp;
@@ -30,6 +32,8 @@ pub const TOKIO: &str = "peer-tokio";
 pub const THREADS: &str = "peer-threads";
 /// See [`TOKIO`].
 pub const UDP: &str = "peer-udp";
+/// See [`TOKIO`].
+pub const NGINX: &str = "peer-nginx";
 
 /// The peer that a hidden argument asks for.
 pub fn named(argument: &str) -> Option<Serve> {
@@ -37,6 +41,7 @@ pub fn named(argument: &str) -> Option<Serve> {
         TOKIO => Some(tokio::serve),
         THREADS => Some(threads::serve),
         UDP => Some(udp::serve),
+        NGINX => Some(nginx::serve),
         _ => None,
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
@@ -16,6 +17,9 @@ use crate::{machine, peers};
 
 /// How long a server may take to say that it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two tries to connect to a server that does not say when it is ready.
+const CONNECT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Bytes of a server's listener table, far more than it has.
 const TABLE_BYTES_MAX: usize = 16 * 1024;
@@ -36,6 +40,8 @@ pub enum Kind {
     Threads,
     /// One loop of recvfrom and sendto; it has no streams.
     Datagrams,
+    /// nginx with sendfile, for files only.
+    Nginx,
 }
 
 /// The one that is measured, and what it is measured against.
@@ -49,6 +55,7 @@ impl fmt::Display for Kind {
             Self::Tokio => "tokio, one thread",
             Self::Threads => "thread per connection",
             Self::Datagrams => "recvfrom and sendto",
+            Self::Nginx => "nginx, sendfile",
         })
     }
 }
@@ -58,7 +65,7 @@ impl Kind {
         let path = directory.path();
         let level = match self {
             Self::SwitchboardLogging => "info",
-            Self::Switchboard | Self::Tokio | Self::Threads | Self::Datagrams => "warn",
+            _ => "warn",
         };
         let peer = match self {
             Self::Switchboard | Self::SwitchboardLogging => {
@@ -79,6 +86,7 @@ impl Kind {
             Self::Tokio => peers::TOKIO,
             Self::Threads => peers::THREADS,
             Self::Datagrams => peers::UDP,
+            Self::Nginx => peers::NGINX,
         };
         let mut command = Command::new(env::current_exe()?);
         command.arg(peer).arg(path);
@@ -120,6 +128,31 @@ impl Server {
             .arg(data)
             .env("RUST_LOG", "warn");
         Self::launch(Kind::Switchboard, command, directory)
+    }
+
+    /// Starts the binary, or nginx, with the files of the folder `root`. It takes uploads too.
+    pub fn with_files(kind: Kind, root: &Path) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().display();
+        if kind == Kind::Nginx {
+            symlink(root, directory.path().join("root"))?;
+            let command = kind.command(&directory)?;
+            let mut server = Self::launch(kind, command, directory)?;
+            server.wait_for_listeners()?;
+            return Ok(server);
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        let root = root.display();
+        command
+            .arg("serve")
+            .arg(format!(
+                "files=tcp://127.0.0.1:0?root={root}&upload=replace"
+            ))
+            .arg(format!("files=unix:{path}/files.sock?upload=replace"))
+            .arg("--data")
+            .arg(directory.path())
+            .env("RUST_LOG", "warn");
+        Self::launch(kind, command, directory)
     }
 
     fn launch(kind: Kind, mut command: Command, directory: TempDir) -> io::Result<Self> {
@@ -173,6 +206,22 @@ impl Server {
             .find(wanted)
             .map(|(_, address)| address)
             .ok_or_else(missing)
+    }
+
+    /// Waits until all that was announced takes connections.
+    fn wait_for_listeners(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        for (_, address) in &self.addresses {
+            while let Err(error) = address.connect() {
+                if Instant::now() > deadline || self.child.try_wait()?.is_some() {
+                    let error = format!("{error}{}", self.log_tail());
+                    return Err(Error::new(ErrorKind::TimedOut, error));
+                }
+                // Nobody wakes it: this is a pause.
+                thread::park_timeout(CONNECT_PAUSE);
+            }
+        }
+        Ok(())
     }
 
     /// Reads lines `SERVICE ENDPOINT` until `ready`.
