@@ -13,6 +13,7 @@ use crate::support::LIMIT;
 use crate::support::folder::{Filer, Folder, content, size};
 use crate::support::server::Server;
 use crate::support::socket::Kind;
+use crate::support::trips::Trips;
 
 const MIB: u64 = 1 << 20;
 const KILLS: u64 = 20;
@@ -212,6 +213,44 @@ fn a_file_that_changes_while_it_is_sent_is_never_whole() {
             server.stop();
         }
     }
+}
+
+#[test]
+fn what_is_on_its_way_when_the_file_was_compared_does_not_change_any_more() {
+    let folder = Folder::new();
+    let (before, after) = (content(64 * MIB as usize, 1), content(64 * MIB as usize, 2));
+    let server = folder.server("").start();
+    let mut trips = Trips::new(&server);
+    let mut whole = 0;
+    for kind in Kind::BOTH {
+        // From what a buffer of the kernel holds to what both hold, and more.
+        for behind in [64 << 10, 200 << 10, 1 << 20, 3 << 20, 12 << 20] {
+            folder.write("x", &before);
+            let mut filer = Filer::new(kind, &server);
+            filer.say(b"get x\nquit\n");
+            assert!(filer.line().starts_with("ok 67108864 "));
+            filer.bytes(before.len() - behind);
+            // The server has its turns, and perhaps has sent all.
+            for _ in 0..50 {
+                trips.trip();
+            }
+            let path = folder.root().join("x");
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &after, 0).unwrap();
+            let (rest, _) = filer.rest();
+            if rest.len() > behind {
+                let (last, bye) = rest.split_at(behind);
+                assert!(
+                    last == &before[before.len() - behind..],
+                    "{kind:?} {behind}"
+                );
+                assert_eq!(bye, b"ok bye\n");
+                whole += 1;
+            }
+        }
+    }
+    assert!(whole > 0, "the server was never done before the change");
+    server.stop();
 }
 
 #[test]

@@ -12,8 +12,19 @@ pub const FILE_WORK_THREADS: usize = 4;
 /// Bytes of answers after which a client's next command waits until they have gone out.
 pub const FILES_ANSWER_BYTES: usize = 16 * 1024;
 
-/// Bytes of a file that one turn sends, through a buffer that all connections share.
+/// Bytes of a file that one turn copies to a peer, through a buffer that all connections share.
 pub const TRANSFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a file that one turn sends without a copy, which takes as long.
+pub const PAGES_BYTES_MAX: usize = 1024 * 1024;
+
+/// Between two places of a file where the page cache is asked whether it has it: as much as the kernel
+/// reads ahead at once (`read_ahead_kb`), and so what is there, or missing, together.
+pub const PAGES_PROBE_EVERY: usize = 128 * 1024;
+
+/// Bytes beyond the buffers of both ends that may be under way: pieces of 64 KiB that have been
+/// begun, and room for what kernels reckon differently.
+pub const PAGES_MARGIN_EXTRA: u64 = 1024 * 1024;
 
 /// Bytes that a lane reads ahead of a transfer whose file is not in the page cache.
 pub const READ_AHEAD_BYTES: usize = 1024 * 1024;

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use super::pages::Pages;
 use crate::config::limits::{FILE_JOBS_MAX, FILE_THREADS, READ_AHEAD_BYTES, TRANSFER_BYTES_MAX};
 use crate::service::{Kit, Lane, OpenFile, SourceId, Workshop};
 
@@ -34,9 +35,10 @@ pub(in crate::reactor) enum FileDone {
     Written(Result<usize, i32>),
 }
 
-/// The lane, and the buffer that all sending goes through.
+/// The lane, the buffer that copies go through, and when none are made.
 #[derive(Default)]
 pub(in crate::reactor) struct Files {
+    pub(super) pages: Pages,
     lane: Lane<FileJob>,
     results: Option<Receiver<(SourceId, FileDone)>>,
     /// Jobs that the lane had no room for; one for each connection at most.
@@ -56,6 +58,7 @@ impl Files {
             move |job| run(job, &mut scratch)
         })?;
         Ok(Self {
+            pages: Pages::of_this_kernel(),
             lane,
             results: Some(results),
             waiting: VecDeque::new(),
@@ -63,7 +66,7 @@ impl Files {
         })
     }
 
-    pub(in crate::reactor) fn scratch(&mut self) -> &mut [u8] {
+    pub(super) fn scratch(&mut self) -> &mut [u8] {
         &mut self.scratch
     }
 

@@ -1,12 +1,13 @@
 //! Bulk data between files and peers, past the sessions.
 //!
-//! A file is read into one buffer that all connections share, and written to the socket at once: what
-//! the socket does not take is read again later, so nothing is kept. The read asks for what is in the
-//! page cache only (`RWF_NOWAIT`, preadv2(2)); where that would block, a lane reads ahead first. What a
-//! peer sends for a file is written on the lane too, one piece after the other, so that what is in the
-//! file has no gaps whenever it ends.
+//! The end of a file is read into one buffer that all connections share, and written to the socket at
+//! once: what the socket does not take is read again later, so nothing is kept. What comes before is
+//! sent without a copy (`pages`). Either asks first for what is in the page cache only (`RWF_NOWAIT`,
+//! preadv2(2)); where that would block, a lane reads ahead first. What a peer sends for a file is written
+//! on the lane too, one piece after the other, so that what is in the file has no gaps whenever it ends.
 
 mod lane;
+mod pages;
 mod receive;
 mod send;
 
@@ -32,7 +33,7 @@ impl Reactor {
             return;
         };
         let pumped = match c.sends_file() {
-            true => c.pump(files.scratch()),
+            true => c.pump(files),
             false if c.flush() => Pumped::Moved,
             false => Pumped::Blocked,
         };

@@ -4,7 +4,7 @@ use std::io::IoSliceMut;
 
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
-use super::lane::FileJob;
+use super::lane::{FileJob, Files};
 use crate::config::limits::READ_AHEAD_BYTES;
 use crate::reactor::buffer::Outbound;
 use crate::reactor::connection::{Connection, Phase};
@@ -12,14 +12,18 @@ use crate::service::{SendFile, TransferEnd};
 
 /// What is left of a range.
 pub(in crate::reactor) struct Sending {
-    range: SendFile,
+    pub(super) range: SendFile,
     /// The next byte for the peer.
-    at: u64,
-    end: u64,
+    pub(super) at: u64,
+    pub(super) end: u64,
     /// Up to here the lane has just read: reading does not block, or not for long.
-    warm_to: u64,
+    pub(super) warm_to: u64,
+    /// Up to here it was in the page cache, at some places.
+    pub(super) probed_to: u64,
     /// Why the lane could not read ahead (errno(3)).
-    failed: Option<i32>,
+    pub(super) failed: Option<i32>,
+    /// Sending without a copy is refused.
+    pub(super) copies: bool,
     /// The lane reads ahead.
     pub(in crate::reactor) cold: bool,
 }
@@ -44,7 +48,9 @@ impl Sending {
             at,
             end,
             warm_to: at,
+            probed_to: at,
             failed: None,
+            copies: false,
             cold: false,
         }
     }
@@ -112,11 +118,11 @@ impl Connection {
     }
 
     /// Sends one budget of the file.
-    pub(in crate::reactor) fn pump(&mut self, scratch: &mut [u8]) -> Pumped {
+    pub(super) fn pump(&mut self, files: &mut Files) -> Pumped {
         let Some(mut outbound) = self.outbound.take() else {
             return Pumped::Blocked;
         };
-        let pumped = self.pump_from(&mut outbound, scratch);
+        let pumped = self.pump_from(&mut outbound, files);
         if !matches!(pumped, Pumped::Ended(_)) && self.phase != Phase::Dead {
             self.outbound = Some(outbound);
         }
@@ -124,13 +130,16 @@ impl Connection {
         pumped
     }
 
-    fn pump_from(&mut self, outbound: &mut Outbound, scratch: &mut [u8]) -> Pumped {
+    fn pump_from(&mut self, outbound: &mut Outbound, files: &mut Files) -> Pumped {
         let Some(sending) = &mut outbound.file else {
             return Pumped::Blocked;
         };
+        if let Some(pumped) = self.pump_pages(sending, &files.pages) {
+            return pumped;
+        }
         let bytes = match sending.at == sending.end {
             true => &[],
-            false => match sending.read(scratch) {
+            false => match sending.read(files.scratch()) {
                 Ok([]) => return Pumped::Ended(TransferEnd::Changed),
                 Ok(bytes) => bytes,
                 // Not in the cache, or the file system does not know the question.
