@@ -26,6 +26,17 @@ pub const PAGES_PROBE_EVERY: usize = 128 * 1024;
 /// begun, and room for what kernels reckon differently.
 pub const PAGES_MARGIN_EXTRA: u64 = 1024 * 1024;
 
+/// The send buffer of a transfer over TCP, where the kernel allows so much (`net.core.wmem_max`): the
+/// processor time of a transfer is half of that with the kernel's own choice.
+pub const SEND_BUFFER_TCP: usize = 4 * 1024 * 1024;
+
+/// The same over Unix sockets, whose own buffer of some 200 KiB wakes both ends ten times as often.
+pub const SEND_BUFFER_UNIX: usize = 1024 * 1024;
+
+/// Transfers at once that have such buffers, so that peers that stop reading fill no more than 512 MiB
+/// of the kernel's memory by them.
+pub const SEND_BUFFERS_MAX: usize = 64;
+
 /// Bytes that a lane reads ahead of a transfer whose file is not in the page cache.
 pub const READ_AHEAD_BYTES: usize = 1024 * 1024;
 

@@ -11,13 +11,18 @@
 use std::fs::{self, File};
 use std::io::IoSliceMut;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::send::{Pumped, Sending};
-use crate::config::limits::{PAGES_BYTES_MAX, PAGES_MARGIN_EXTRA, PAGES_PROBE_EVERY};
+use crate::config::limits::{
+    PAGES_BYTES_MAX, PAGES_MARGIN_EXTRA, PAGES_PROBE_EVERY, SEND_BUFFER_TCP, SEND_BUFFER_UNIX,
+    SEND_BUFFERS_MAX,
+};
 use crate::reactor::connection::Connection;
 use crate::reactor::stream::Stream;
 use crate::service::TransferEnd;
@@ -31,7 +36,14 @@ pub(super) struct Pages {
     margin_tcp: u64,
     /// The same over Unix sockets.
     margin_unix: u64,
+    /// The send buffer for TCP; `None` where the kernel's own choice may become larger.
+    buffer_tcp: Option<usize>,
+    /// Counts those that have large buffers.
+    large: Arc<()>,
 }
+
+/// Held by a transfer that has a large buffer.
+pub(super) type Large = Arc<()>;
 
 impl Default for Pages {
     /// For a kernel that says nothing.
@@ -59,13 +71,18 @@ impl Pages {
     /// kernel gives twice as much (socket(7)), for receiving and for sending; and with what it gives
     /// a Unix socket.
     fn with(receive: Option<(u64, u64)>, send: Option<(u64, u64)>, unix: Option<u64>) -> Self {
-        let most = |(own, asked): (u64, u64)| own.max(asked * 2);
-        let unread = receive.map_or(UNKNOWN, most);
-        let unsent = send.map_or(UNKNOWN, |(own, _)| own);
+        let wanted = SEND_BUFFER_TCP as u64;
+        let given = |asked: u64| asked.min(wanted) * 2;
+        let unread = receive.map_or(UNKNOWN, |(own, asked)| own.max(asked * 2));
+        let unsent = send.map_or(UNKNOWN, |(own, asked)| own.max(given(asked)));
+        let helps = |(own, asked): &(u64, u64)| given(*asked) > *own;
+        let unix = unix.unwrap_or(UNKNOWN).max(2 * SEND_BUFFER_UNIX as u64);
         Self {
             margin_tcp: unread + unsent + PAGES_MARGIN_EXTRA,
             // What a peer has not read counts in our buffer.
-            margin_unix: unix.unwrap_or(UNKNOWN) + PAGES_MARGIN_EXTRA,
+            margin_unix: unix + PAGES_MARGIN_EXTRA,
+            buffer_tcp: send.filter(helps).map(|_| SEND_BUFFER_TCP),
+            large: Arc::default(),
         }
     }
 
@@ -83,6 +100,20 @@ impl Pages {
         let margin = self.margin(stream).unwrap_or(u64::MAX);
         let piece = left.saturating_sub(margin).min(PAGES_BYTES_MAX as u64);
         usize::try_from(piece).unwrap_or(0)
+    }
+
+    /// Gives the socket a large send buffer, if there are not too many of them.
+    fn enlarge(&self, stream: &Stream) -> Option<Large> {
+        let bytes = match stream {
+            Stream::Tcp(_) => self.buffer_tcp?,
+            Stream::Unix(_) => SEND_BUFFER_UNIX,
+            Stream::Flow { .. } => return None,
+        };
+        if Arc::strong_count(&self.large) > SEND_BUFFERS_MAX {
+            return None;
+        }
+        set_socket_send_buffer_size(stream.socket().ok()?, bytes).ok()?;
+        Some(Arc::clone(&self.large))
     }
 }
 
@@ -118,6 +149,10 @@ impl Connection {
         let len = pages.piece(&self.stream, sending.end - sending.at);
         if len == 0 || sending.copies || sending.failed.is_some() {
             return None;
+        }
+        if !sending.begun {
+            sending.begun = true;
+            sending.large = pages.enlarge(&self.stream);
         }
         let len = sending.cached(len);
         if len == 0 {

@@ -5,6 +5,7 @@ use std::io::IoSliceMut;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
 use super::lane::{FileJob, Files};
+use super::pages::Large;
 use crate::config::limits::READ_AHEAD_BYTES;
 use crate::reactor::buffer::Outbound;
 use crate::reactor::connection::{Connection, Phase};
@@ -22,8 +23,12 @@ pub(in crate::reactor) struct Sending {
     pub(super) probed_to: u64,
     /// Why the lane could not read ahead (errno(3)).
     pub(super) failed: Option<i32>,
+    /// A piece was sent without a copy, or was to be.
+    pub(super) begun: bool,
     /// Sending without a copy is refused.
     pub(super) copies: bool,
+    /// Its place among those with a large buffer.
+    pub(super) large: Option<Large>,
     /// The lane reads ahead.
     pub(in crate::reactor) cold: bool,
 }
@@ -50,7 +55,9 @@ impl Sending {
             warm_to: at,
             probed_to: at,
             failed: None,
+            begun: false,
             copies: false,
+            large: None,
             cold: false,
         }
     }

@@ -16,15 +16,21 @@ fn the_margin_is_what_both_ends_may_hold() {
         Some(212_992),
     );
     assert_eq!(usual.margin_tcp, (6 + 4 + 1) * MIB);
+    assert_eq!(
+        usual.buffer_tcp, None,
+        "the kernel's own choice may be larger"
+    );
     let wide = Pages::with(
         Some((6 * MIB, 8 * MIB)),
         Some((4 * MIB, 64 * MIB)),
         Some(8 * MIB),
     );
-    assert_eq!(wide.margin_tcp, (16 + 4 + 1) * MIB);
+    assert_eq!(wide.margin_tcp, (16 + 8 + 1) * MIB);
     assert_eq!(wide.margin_unix, 9 * MIB);
+    assert_eq!(wide.buffer_tcp, Some(SEND_BUFFER_TCP));
     let unknown = Pages::with(None, None, None);
     assert!(unknown.margin_tcp > 2 * 1024 * MIB);
+    assert_eq!(unknown.buffer_tcp, None);
 }
 
 #[test]
@@ -41,6 +47,19 @@ fn the_end_of_a_range_is_copied_and_a_piece_is_one_budget() {
         ends_itself: true,
     };
     assert_eq!(pages.piece(&flow, u64::MAX), 0);
+}
+
+#[test]
+fn large_buffers_are_counted_and_given_back() {
+    let pages = Pages::with(None, None, None);
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let stream = Stream::Unix(stream);
+    let held: Vec<_> = (0..SEND_BUFFERS_MAX)
+        .map(|_| pages.enlarge(&stream).unwrap())
+        .collect();
+    assert!(pages.enlarge(&stream).is_none());
+    drop(held);
+    assert!(pages.enlarge(&stream).is_some());
 }
 
 #[test]
