@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Pid;
+use switchboard::config::limits::FILE_THREADS;
 
 use crate::support::folder::{Filer, Folder, content};
 use crate::support::rounds::{ROUNDS, Timely, in_one_of};
@@ -85,6 +86,14 @@ impl Drop for Slow {
     }
 }
 
+/// The threads that read ahead and write; each gives itself its name when it first runs.
+fn lane(pid: Pid) -> Vec<Pid> {
+    wait_until("the threads of the lane", || {
+        threads(pid, "files").len() >= FILE_THREADS
+    });
+    threads(pid, "files")
+}
+
 /// The server's threads of that name.
 fn threads(pid: Pid, name: &str) -> Vec<Pid> {
     let all = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
@@ -140,8 +149,7 @@ fn a_slow_disk_holds_up_nobody_else() {
 /// A client fetches these files while each read takes half a second, and another echoes meanwhile.
 fn beside_a_slow_disk(folder: &Folder, names: &[String], bytes: &[u8]) -> Timely {
     let server = folder.server("").start();
-    let lane = threads(server.pid(), "files");
-    assert!(!lane.is_empty());
+    let lane = lane(server.pid());
     let trace = folder.beside("trace");
     let slow = Slow::start(&lane, "pread64", 500, &trace);
     let address = server.tcp("files");
@@ -194,7 +202,7 @@ fn beside_uploads_to_a_slow_disk() -> Timely {
     let folder = Folder::new();
     let bytes = content(2 * MIB as usize, 1);
     let server = folder.server("&upload=yes").start();
-    let lane = threads(server.pid(), "files");
+    let lane = lane(server.pid());
     let before = process::anonymous_bytes(server.pid());
     let slow = Slow::start(&lane, "pwrite64", 20, &folder.beside("trace"));
     let mut trips = Trips::new(&server);
