@@ -89,7 +89,8 @@ impl Plain {
             "BEGIN IMMEDIATE",
             "INSERT INTO items VALUES (?1, ?2, ?3, ?4)",
             "UPDATE lockers SET items = ?2, checksum = ?3 WHERE number = ?1",
-            "INSERT INTO trail VALUES (NULL, ?1, 'process 4711 of user 1000', 'store', ?2, '9 items', ?3, ?3)",
+            "INSERT INTO trail
+                VALUES (NULL, ?1, 'process 4711 of user 1000', 'store', ?2, '9 items', ?3, ?3)",
             "COMMIT",
         ]
         .map(|sql| self.db.prepare(sql));

@@ -4,8 +4,8 @@
 //! It blocks, so it runs on a lane of its own and knows neither the loop nor a wire. [`Store::run`]
 //! does everything that waits in one synced transaction. `job.rs` says what can be asked; `batch.rs`
 //! has the transaction and `change.rs` what one change does in it; `schema.rs` has the tables,
-//! `rows.rs` and `trail.rs` their checksums, of a `line.rs`; `open.rs` and `files.rs` open and verify the files;
-//! `trouble.rs` says what errors mean.
+//! `rows.rs` and `trail.rs` their checksums, each of a line of text (`line.rs`); `open.rs` and
+//! `files.rs` open and verify the files; `trouble.rs` says what errors mean.
 
 use std::fs::File;
 

@@ -103,3 +103,24 @@ fn a_damaged_file_of_version_1_is_not_migrated() {
         assert!(!bench.beside("lockers.db.v1").exists());
     }
 }
+
+#[test]
+fn the_trail_takes_its_actions_and_no_other() {
+    let bench = filled();
+    let db = Connection::open(bench.path()).expect("ours");
+    let add = |action: &str| {
+        let sql = "INSERT INTO trail (at, actor, action, result, detail)
+            VALUES (0, 'server', ?1, 'done', '')";
+        db.execute(sql, [action])
+    };
+    let all = [
+        "create", "grow", "shrink", "migrate", "register", "store", "retrieve", "reset", "rehash",
+    ];
+    for action in all {
+        add(action).expect(action);
+    }
+    for action in ["steal", "", "STORE"] {
+        let error = add(action).expect_err("a rule");
+        assert!(error.to_string().contains("CHECK"), "{error}");
+    }
+}
