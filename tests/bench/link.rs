@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Error, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,6 +110,14 @@ impl Link {
                 ErrorKind::InvalidData,
                 "the echo differs from what was sent",
             )),
+        }
+    }
+
+    /// Ends the writing; what is read goes on.
+    pub fn end_writing(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 

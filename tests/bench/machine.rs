@@ -136,14 +136,15 @@ fn number(text: Option<&str>) -> Result<u64> {
     number.ok_or_else(|| Error::new(ErrorKind::InvalidData, "/proc without a number"))
 }
 
-/// Bytes of memory that belong to a process alone: heap, stacks, changed data; no file pages.
-pub fn anonymous_bytes(pid: u32) -> Result<u64> {
+/// Bytes of a process's memory of one kind: `Rss:` for all that is resident, `Pss:` with pages of
+/// files shared out among those that map them, `Anonymous:` for what belongs to it alone (heap,
+/// stacks, changed data).
+pub fn memory(pid: u32, which: &str) -> Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"));
+    let line = rollup.lines().find_map(|line| line.strip_prefix(which));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes
-        .map(|kilobytes| kilobytes * 1024)
-        .ok_or_else(|| Error::new(ErrorKind::InvalidData, "smaps_rollup without Anonymous"))
+    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| {
+        let missing = format!("smaps_rollup without {which}");
+        Error::new(ErrorKind::InvalidData, missing)
+    })
 }

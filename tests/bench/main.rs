@@ -26,6 +26,7 @@ mod peers;
 mod report;
 mod server;
 mod slot;
+mod start;
 mod sum;
 mod tftp;
 mod udp;
@@ -55,6 +56,11 @@ const WORKLOADS: &[Workload] = &[
         run: sum::run,
     },
     Workload {
+        name: "sum-stream",
+        about: sum::stream::ABOUT,
+        run: sum::stream::run,
+    },
+    Workload {
         name: "calls",
         about: calls::ABOUT,
         run: calls::run,
@@ -78,6 +84,11 @@ const WORKLOADS: &[Workload] = &[
         name: "tftp",
         about: tftp::ABOUT,
         run: tftp::run,
+    },
+    Workload {
+        name: "start",
+        about: start::ABOUT,
+        run: start::run,
     },
     Workload {
         name: "locker",

@@ -1,11 +1,12 @@
-//! The peers: the same `echo` and `sum` (and tokio's `slot`, and an `echo` of datagrams) as plainly
-//! as one would write them first.
+//! The peers: the same `echo` and `sum` (and tokio's `slot`, an `echo` of datagrams, and sums of one
+//! long stream) as plainly as one would write them first.
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
 //! textbook or the tutorial of its library shows. They log nothing and bound nothing. nginx, where it
 //! is installed, serves files.
 
 pub mod nginx;
+mod sums;
 mod threads;
 mod tokio;
 mod udp;
@@ -34,6 +35,8 @@ pub const THREADS: &str = "peer-threads";
 pub const UDP: &str = "peer-udp";
 /// See [`TOKIO`].
 pub const NGINX: &str = "peer-nginx";
+/// See [`TOKIO`].
+pub const SUMS: &str = "peer-sums";
 
 /// The peer that a hidden argument asks for.
 pub fn named(argument: &str) -> Option<Serve> {
@@ -42,6 +45,7 @@ pub fn named(argument: &str) -> Option<Serve> {
         THREADS => Some(threads::serve),
         UDP => Some(udp::serve),
         NGINX => Some(nginx::serve),
+        SUMS => Some(sums::serve),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::link::{Address, Transport};
@@ -42,6 +43,10 @@ pub enum Kind {
     Datagrams,
     /// nginx with sendfile, for files only.
     Nginx,
+    /// Sums of long streams, byte by byte and word by word.
+    Sums,
+    /// The same program, asked for what only reads.
+    Sink,
 }
 
 /// The one that is measured, and what it is measured against.
@@ -56,6 +61,8 @@ impl fmt::Display for Kind {
             Self::Threads => "thread per connection",
             Self::Datagrams => "recvfrom and sendto",
             Self::Nginx => "nginx, sendfile",
+            Self::Sums => "plain loop",
+            Self::Sink => "reads only",
         })
     }
 }
@@ -87,6 +94,7 @@ impl Kind {
             Self::Threads => peers::THREADS,
             Self::Datagrams => peers::UDP,
             Self::Nginx => peers::NGINX,
+            Self::Sums | Self::Sink => peers::SUMS,
         };
         let mut command = Command::new(env::current_exe()?);
         command.arg(peer).arg(path);
@@ -102,6 +110,8 @@ pub struct Server {
     output: ChildStdout,
     addresses: Vec<(String, Address)>,
     directory: TempDir,
+    /// From before it was started until it said `ready`.
+    pub ready_after: Duration,
 }
 
 impl Server {
@@ -155,9 +165,29 @@ impl Server {
         Self::launch(kind, command, directory)
     }
 
+    /// Starts the binary with the services of the default board, each on a port or path of its own.
+    pub fn with_board(data: &Path) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().display();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        command.arg("serve").arg("--data").arg(data);
+        for service in ["slot", "sum", "locker", "talk", "echo", "guess", "files"] {
+            command.arg(format!("{service}=tcp://127.0.0.1:0"));
+        }
+        for service in ["echo", "guess", "files"] {
+            command.arg(format!("{service}=udp://127.0.0.1:0"));
+        }
+        command
+            .arg(format!("sum=unix:{path}/sum.sock"))
+            .arg(format!("locker=unix:{path}/locker.sock"))
+            .arg(format!("locker=unix:{path}/binary.sock?wire=binary"));
+        Self::launch(Kind::SwitchboardLogging, command, directory)
+    }
+
     fn launch(kind: Kind, mut command: Command, directory: TempDir) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(directory.path().join("log"))?);
+        let begun = Instant::now();
         let mut child = machine::on_server_core(|| command.spawn())?;
         let Some(output) = child.stdout.take() else {
             return Err(Error::other("the server has no standard output"));
@@ -169,8 +199,11 @@ impl Server {
             output,
             addresses: Vec::new(),
             directory,
+            ready_after: Duration::ZERO,
         };
-        match server.read_table() {
+        let read = server.read_table();
+        server.ready_after = begun.elapsed();
+        match read {
             Ok(()) => Ok(server),
             Err(error) => Err(Error::new(
                 error.kind(),
@@ -188,7 +221,18 @@ impl Server {
     }
 
     pub fn anonymous_bytes(&self) -> io::Result<u64> {
-        machine::anonymous_bytes(self.pid())
+        machine::memory(self.pid(), "Anonymous:")
+    }
+
+    /// Bytes of its memory, as `smaps_rollup` calls them (proc_pid_smaps(5)).
+    pub fn memory(&self, which: &str) -> io::Result<u64> {
+        machine::memory(self.pid(), which)
+    }
+
+    /// Ends it in order, so that its database is closed.
+    pub fn stop(mut self) -> io::Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.child.wait().map(drop)
     }
 
     /// Where a service listens.

@@ -1,4 +1,6 @@
-//! Sum: connections that live for one request.
+//! Sum: connections that live for one request, and one long stream (`stream`).
+
+pub mod stream;
 
 use std::time::{Duration, Instant};
 
