@@ -8,6 +8,8 @@ use crate::service::{BYE, CloseReason, Cx, Entry, Host, Never, Service};
 use crate::wire::line::{Lines, Next};
 use crate::wire::{Escaped, block};
 
+mod plain;
+
 /// How `sum` is listed.
 pub const ENTRY: Entry = Entry {
     name: "sum",
@@ -181,20 +183,34 @@ fn decide(prefix: &[u8]) -> Option<Wire> {
 }
 
 impl Session {
-    fn text(&mut self, lines: &mut Lines, mut input: &[u8], cx: &mut Cx<'_, Sum>) -> usize {
-        let offered = input.len();
+    /// Takes what is whole: plain lines by blocks, all others one by one.
+    fn text(&mut self, lines: &mut Lines, input: &[u8], cx: &mut Cx<'_, Sum>) -> usize {
+        let mut rest = input;
+        let (mut one_by_one_until, mut span) = (plain::COLUMNS, plain::BLOCK);
         loop {
-            match lines.next(&mut input) {
+            let at = input.len() - rest.len();
+            if at >= one_by_one_until && lines.at_begin() {
+                let (sum, next) = plain::add(input, at);
+                self.total = self.total.saturating_add(sum);
+                rest = &input[next..];
+                // Where no line is plain, looking for them in vain becomes rare.
+                span = match next > at {
+                    true => plain::BLOCK,
+                    false => (2 * span).min(plain::SPAN_MAX),
+                };
+                one_by_one_until = next + span;
+            }
+            match lines.next(&mut rest) {
                 Next::Line(line) => {
                     if self.line(line, cx) {
                         // What follows the 0 is nobody's.
-                        return offered;
+                        return input.len();
                     }
                 }
                 Next::TooLong => {
                     cx.send(b"error: a line has at most 4096 bytes; this one is skipped\n")
                 }
-                Next::Incomplete => return offered - input.len(),
+                Next::Incomplete => return input.len() - rest.len(),
             }
         }
     }

@@ -58,6 +58,12 @@ impl Lines {
         Next::Incomplete
     }
 
+    /// Whether a line begins at the front of the input, of which nothing is known: whoever knows a
+    /// faster way may take whole lines off there.
+    pub fn at_begin(&self) -> bool {
+        self.searched == 0 && !self.skipping
+    }
+
     /// The last line, where the writing ended without a newline; `None` where nothing is left.
     pub fn last<'a>(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
         (!rest.is_empty() && !self.skipping).then_some(rest)

@@ -135,6 +135,31 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     vec(line, 0..20).prop_map(|lines| lines.concat().into_bytes())
 }
 
+/// Long enough for the server's ways with many lines at once, now and then with another line.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let plain = (1_u32..17, any::<i64>()).prop_map(|(digits, value)| {
+        let value = value % 10_i64.pow(digits);
+        format!("{}\n", if value == 0 { 7 } else { value })
+    });
+    let other = select(vec![
+        "\r\n", "5\r\n", " 5\n", "+5\n", "007\n", "-\n", "-0x\n", "1-\n", "5\n\n", "0\n",
+    ]);
+    let long = (4_090_usize..4_100).prop_map(|len| "1".repeat(len) + "\n");
+    let line = prop_oneof![
+        400 => plain,
+        4 => other.prop_map(str::to_owned),
+        1 => any::<i64>().prop_map(|value| format!("{value}\n")),
+        1 => long,
+    ];
+    vec(line, 0..400).prop_map(|lines| lines.concat().into_bytes())
+}
+
+/// So many integers that they are added up together, rarely a 0.
+fn many_words() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![4_000 => any::<i32>(), 1 => Just(0)];
+    vec(word, 0..4_000).prop_map(|words| words.iter().flat_map(|word| word.to_ne_bytes()).collect())
+}
+
 fn words() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![9 => any::<i32>(), 2 => Just(i32::MAX), 1 => Just(0)];
     (vec(word, 0..20), vec(any::<u8>(), 0..4)).prop_map(|(words, rest)| {
@@ -148,6 +173,10 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 
 fn input() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![lines(), words(), bytes()]
+}
+
+fn long_input() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![stream(), many_words()]
 }
 
 proptest! {
@@ -168,5 +197,16 @@ proptest! {
     #[test]
     fn either_wire_is_found_out_as_by_the_model(bytes in input(), end: bool, cuts in cuts()) {
         prop_assert_eq!(answers("", &bytes, end, &cuts), auto_model(&bytes, end));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn long_streams_are_summed_as_by_the_model(bytes in long_input(), end: bool, cuts in cuts()) {
+        prop_assert_eq!(answers("", &bytes, end, &cuts), auto_model(&bytes, end));
+        let expected = [text_model(&bytes, end), Vec::new()];
+        prop_assert_eq!(answers("wire=text", &bytes, end, &cuts), expected);
     }
 }
