@@ -9,6 +9,7 @@ use crate::wire::line::{Lines, Next};
 use crate::wire::{Escaped, block};
 
 mod plain;
+mod words;
 
 /// How `sum` is listed.
 pub const ENTRY: Entry = Entry {
@@ -241,17 +242,26 @@ impl Session {
     }
 
     fn binary(&mut self, input: &[u8], cx: &mut Cx<'_, Sum>) -> usize {
-        let (words, _) = input.as_chunks::<4>();
-        for word in words {
-            match i32::from_ne_bytes(*word) {
-                0 => {
-                    self.answer(cx);
-                    return input.len();
-                }
-                value => self.total = self.total.saturating_add(i128::from(value)),
+        let (integers, _) = input.as_chunks();
+        for some in integers.chunks(words::TOGETHER) {
+            if let Some(sum) = words::sum(some) {
+                self.total = self.total.saturating_add(i128::from(sum));
+            } else if self.until_0(some) {
+                self.answer(cx);
+                // What follows the 0 is nobody's.
+                return input.len();
             }
         }
-        words.len() * 4
+        integers.len() * 4
+    }
+
+    /// Adds integers up to a 0; true if there is one.
+    fn until_0(&mut self, words: &[[u8; 4]]) -> bool {
+        let mut values = words.iter().map(|word| i32::from_ne_bytes(*word));
+        values.any(|value| {
+            self.total = self.total.saturating_add(i128::from(value));
+            value == 0
+        })
     }
 
     fn ignore(&mut self, bytes: &[u8], why: &str, cx: &mut Cx<'_, Sum>) {
