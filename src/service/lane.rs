@@ -8,10 +8,11 @@
 //! This file knows no thread: whoever runs services gives a [`Workshop`] that runs workers, on
 //! threads in the server and step by step in the harness.
 
-use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{io, iter};
 
 use super::SourceId;
 
@@ -84,7 +85,36 @@ pub enum Worked {
 
 /// The service's end of a lane: a bounded queue of jobs.
 pub struct Lane<J> {
-    queue: Option<SyncSender<(SourceId, J)>>,
+    queue: Option<Queue<(SourceId, J)>>,
+}
+
+/// A queue whose bound is counted: one of the library's that is bounded takes memory for all that
+/// could ever wait at its start, and touches it.
+struct Queue<T> {
+    sender: Sender<T>,
+    waiting: Arc<AtomicUsize>,
+    capacity: usize,
+}
+
+/// The workers' end of it.
+struct Jobs<T> {
+    receiver: Receiver<T>,
+    waiting: Arc<AtomicUsize>,
+}
+
+fn queue<T>(capacity: usize) -> (Queue<T>, Jobs<T>) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let jobs = Jobs {
+        receiver,
+        waiting: Arc::clone(&waiting),
+    };
+    let queue = Queue {
+        sender,
+        waiting,
+        capacity,
+    };
+    (queue, jobs)
 }
 
 impl<J> Default for Lane<J> {
@@ -103,9 +133,28 @@ impl<J> Lane<J> {
         let Some(queue) = &self.queue else {
             return Err(job);
         };
-        queue.try_send((id, job)).map_err(|error| match error {
-            TrySendError::Full((_, job)) | TrySendError::Disconnected((_, job)) => job,
-        })
+        // Only this end adds, so what is seen to have room has it still.
+        if queue.waiting.load(Ordering::Relaxed) >= queue.capacity {
+            return Err(job);
+        }
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        queue.sender.send((id, job)).map_err(|error| error.0.1)
+    }
+}
+
+impl<T> Jobs<T> {
+    /// The next job; with `wait` set, once there is one. The error says that none will come.
+    fn next(&self, wait: bool) -> Result<Option<T>, Worked> {
+        let job = match wait {
+            true => self.receiver.recv().map_err(|_| Worked::Ended)?,
+            false => match self.receiver.try_recv() {
+                Ok(job) => job,
+                Err(TryRecvError::Empty) => return Ok(None),
+                Err(TryRecvError::Disconnected) => return Err(Worked::Ended),
+            },
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(Some(job))
     }
 }
 
@@ -178,7 +227,7 @@ impl<'a, D: Send + 'static> Kit<'a, D> {
         (capacity, batch): (usize, usize),
         run: impl FnMut(&mut Vec<(SourceId, J)>, &Results<D>) + Send + 'static,
     ) -> io::Result<Lane<J>> {
-        let (queue, jobs) = sync_channel(capacity);
+        let (queue, jobs) = queue(capacity);
         let worker = Ordered {
             jobs,
             batch,
@@ -205,7 +254,7 @@ impl<'a, D: Send + 'static> Kit<'a, D> {
         J: Send + 'static,
         R: FnMut(J) -> D + Send + 'static,
     {
-        let (queue, jobs) = sync_channel(capacity);
+        let (queue, jobs) = queue(capacity);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..threads {
             let worker = Pooled {
@@ -221,7 +270,7 @@ impl<'a, D: Send + 'static> Kit<'a, D> {
 
 /// The worker of an ordered lane.
 struct Ordered<J, D, R> {
-    jobs: Receiver<(SourceId, J)>,
+    jobs: Jobs<(SourceId, J)>,
     batch: usize,
     waiting: Vec<(SourceId, J)>,
     run: R,
@@ -235,13 +284,13 @@ where
     R: FnMut(&mut Vec<(SourceId, J)>, &Results<D>) + Send,
 {
     fn work(&mut self, wait: bool) -> Worked {
-        match next(&self.jobs, wait) {
+        match self.jobs.next(wait) {
             Ok(Some(job)) => self.waiting.push(job),
             Ok(None) => return Worked::Nothing,
             Err(ended) => return ended,
         }
-        let more = self.batch.saturating_sub(1);
-        self.waiting.extend(self.jobs.try_iter().take(more));
+        let more = iter::from_fn(|| self.jobs.next(false).ok().flatten());
+        self.waiting.extend(more.take(self.batch.saturating_sub(1)));
         (self.run)(&mut self.waiting, &self.results);
         self.waiting.clear();
         self.results.bell.ring();
@@ -251,7 +300,7 @@ where
 
 /// One of a pool's workers.
 struct Pooled<J, D, R> {
-    jobs: Arc<Mutex<Receiver<(SourceId, J)>>>,
+    jobs: Arc<Mutex<Jobs<(SourceId, J)>>>,
     run: R,
     results: Results<D>,
 }
@@ -266,7 +315,7 @@ where
         // Whoever holds the lock waits for the next job, the others wait for the lock. A queue is
         // whole whatever happened to a thread that held it.
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = next(&jobs, wait);
+        let found = jobs.next(wait);
         drop(jobs);
         match found {
             Ok(Some((id, job))) => {
@@ -278,17 +327,5 @@ where
             Ok(None) => Worked::Nothing,
             Err(ended) => ended,
         }
-    }
-}
-
-fn next<T>(jobs: &Receiver<T>, wait: bool) -> Result<Option<T>, Worked> {
-    use std::sync::mpsc::TryRecvError;
-    if wait {
-        return jobs.recv().map(Some).map_err(|_| Worked::Ended);
-    }
-    match jobs.try_recv() {
-        Ok(job) => Ok(Some(job)),
-        Err(TryRecvError::Empty) => Ok(None),
-        Err(TryRecvError::Disconnected) => Err(Worked::Ended),
     }
 }
