@@ -6,6 +6,7 @@
 //! against amplification (`credit`) into the socket's queue (`outgoing`), which leaves at the end of
 //! the socket's turn.
 
+mod address;
 mod counts;
 mod credit;
 mod flows;

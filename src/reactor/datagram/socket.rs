@@ -1,14 +1,14 @@
 //! The system calls of a UDP socket: bind, take a batch, send a batch.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::AsRawFd as _;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use log::debug;
 use mio::net::UdpSocket;
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt,
     recvmmsg, sendmmsg, sendmsg, setsockopt, sockopt,
@@ -17,6 +17,7 @@ use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
 
 use super::Local;
+use super::address::{address, local_v4, local_v6, packet_info_v4, packet_info_v6};
 use crate::config::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_SOCKET_BYTES, DATAGRAMS_PER_CALL};
 
 /// What we send bears this traffic class, and what bears it is not answered: it was sent by a server
@@ -127,10 +128,7 @@ impl Socket {
     /// Binds without SO_REUSEADDR and SO_REUSEPORT: with either a second server could take all
     /// datagrams without a word (socket(7)).
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let bound = Self::open(address)?;
-        // Datagrams of a sender that sent them as one then come as one (udp(7)). Without it they come
-        // one by one. Nothing is gained at the sockets of transfers, where one is under way at a time.
-        let _ = setsockopt(&bound.inner, sockopt::UdpGroSegment, &true);
+        let bound = Self::open(address, ask_about_datagrams)?;
         let got = |size: nix::Result<usize>| size.unwrap_or(0);
         let socket = &bound.inner;
         debug!(
@@ -147,7 +145,7 @@ impl Socket {
     /// A socket at a new port of that address, for one peer: the kernel gives it nothing from others
     /// once it is connected, and says by ECONNREFUSED that the peer's port is closed.
     pub(super) fn connected(local: SocketAddr, peer: &SocketAddr) -> io::Result<Self> {
-        let opened = Self::open(local)?;
+        let opened = Self::open(local, |_, _| Ok(()))?;
         connect(&opened.inner, peer)?;
         Ok(Self {
             connected: true,
@@ -155,7 +153,11 @@ impl Socket {
         })
     }
 
-    fn open(address: SocketAddr) -> io::Result<Self> {
+    /// `prepare` has its part before the first datagram can come.
+    fn open(
+        address: SocketAddr,
+        prepare: fn(&OwnedFd, bool) -> nix::Result<()>,
+    ) -> io::Result<Self> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -167,23 +169,14 @@ impl Socket {
             // Else [::] would take IPv4 too, and 0.0.0.0 on the same port would be refused.
             set_ipv6_v6only(&socket, true)?;
         }
-        // Also on a socket of one address: that may be one of many (broadcast or multicast).
         match ipv6 {
-            true => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
-            false => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            true => setsockopt(&socket, sockopt::Ipv6TClass, &MARK)?,
+            false => setsockopt(&socket, sockopt::Ipv4Tos, &MARK)?,
         }
-        if ipv6 {
-            setsockopt(&socket, sockopt::Ipv6TClass, &MARK)?;
-            setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)?;
-        } else {
-            setsockopt(&socket, sockopt::Ipv4Tos, &MARK)?;
-            setsockopt(&socket, sockopt::IpRecvTos, &true)?;
-        }
-        // A counter of what did not fit; without it nothing is lost but the report of losses.
-        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
         // The limit of net.core.rmem_max and wmem_max cuts these; less is no failure.
         let _ = setsockopt(&socket, sockopt::RcvBuf, &DATAGRAM_SOCKET_BYTES);
         let _ = setsockopt(&socket, sockopt::SndBuf, &DATAGRAM_SOCKET_BYTES);
+        prepare(&socket, ipv6)?;
         bind(&socket, &address)?;
         Ok(Self {
             inner: UdpSocket::from_std(std::net::UdpSocket::from(socket)),
@@ -198,10 +191,11 @@ impl Socket {
     /// The headers are made anew for each call: the kernel writes into them how much control data
     /// there was, and nix does not write the room back, so the next call would have too little.
     pub(super) fn receive(&self, inbox: &mut Inbox, count: usize) -> nix::Result<Taken> {
-        let control = cmsg_space!(u32, in6_pktinfo, i32, i32);
+        let control = || cmsg_space!(u32, in6_pktinfo, i32, i32);
         inbox.forget();
         let count = count.min(DATAGRAMS_PER_CALL);
-        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, Some(control));
+        let control = (!self.connected).then(control);
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, control);
         let mut slices: Vec<_> = inbox
             .bytes
             .chunks_mut(DATAGRAM_BYTES_MAX)
@@ -328,63 +322,21 @@ impl Socket {
     }
 }
 
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::V4((*v4).into()));
-    v4.or_else(|| {
-        storage
-            .as_sockaddr_in6()
-            .map(|v6| SocketAddr::V6((*v6).into()))
-    })
-}
-
-fn local_v4(info: &in_pktinfo) -> Local {
-    let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-    // In the header stood another address than ours: that of many.
-    let many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
-    Local {
-        ip: IpAddr::V4(ip),
-        interface: 0,
-        many,
+/// Has the kernel tell what the rules about strangers want to know of each datagram. The socket of a
+/// transfer has one peer and one address, and does without.
+fn ask_about_datagrams(socket: &OwnedFd, ipv6: bool) -> nix::Result<()> {
+    // Also on a socket of one address: that may be one of many (broadcast or multicast).
+    if ipv6 {
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        setsockopt(socket, sockopt::Ipv6RecvTClass, &true)?;
+    } else {
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+        setsockopt(socket, sockopt::IpRecvTos, &true)?;
     }
-}
-
-fn local_v6(info: &in6_pktinfo) -> Local {
-    let ip = std::net::Ipv6Addr::from(info.ipi6_addr.s6_addr);
-    // A link-local address means something only together with its interface.
-    let interface = match ip.is_unicast_link_local() {
-        true => info.ipi6_ifindex,
-        false => 0,
-    };
-    Local {
-        ip: IpAddr::V6(ip),
-        interface,
-        many: ip.is_multicast(),
-    }
-}
-
-fn packet_info_v4(from: &Local) -> in_pktinfo {
-    let octets = match from.ip {
-        IpAddr::V4(v4) => v4.octets(),
-        IpAddr::V6(_) => [0; 4],
-    };
-    in_pktinfo {
-        ipi_ifindex: 0,
-        ipi_spec_dst: in_addr {
-            s_addr: u32::from_ne_bytes(octets),
-        },
-        ipi_addr: in_addr { s_addr: 0 },
-    }
-}
-
-fn packet_info_v6(from: &Local) -> in6_pktinfo {
-    let octets = match from.ip {
-        IpAddr::V6(v6) => v6.octets(),
-        IpAddr::V4(_) => [0; 16],
-    };
-    in6_pktinfo {
-        ipi6_addr: in6_addr { s6_addr: octets },
-        ipi6_ifindex: from.interface,
-    }
+    // A counter of what did not fit; without it nothing is lost but the report of losses.
+    let _ = setsockopt(socket, sockopt::RxqOvfl, &1);
+    // Datagrams of a sender that sent them as one then come as one (udp(7)). Without it they come
+    // one by one. Nothing is gained at the sockets of transfers, where one is under way at a time.
+    let _ = setsockopt(socket, sockopt::UdpGroSegment, &true);
+    Ok(())
 }
