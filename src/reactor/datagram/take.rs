@@ -106,11 +106,9 @@ impl DatagramSocket {
         self.errors = 0;
         self.readable = taken.count == asked;
         let by_bytes = DATAGRAM_BYTES_PER_TURN * taken.count.max(1) / taken.bytes.max(1);
-        // One more than one, or another call would have to find that there is no more.
-        let least = if self.flow.is_some() { 2 } else { BATCH_FIRST };
         self.batch = (2 * taken.count)
             .min(by_bytes)
-            .clamp(least, DATAGRAMS_PER_CALL);
+            .clamp(BATCH_FIRST, DATAGRAMS_PER_CALL);
     }
 
     /// The kernel counts what it had no room for; a change is warned of, not too often.
