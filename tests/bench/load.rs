@@ -49,11 +49,13 @@ impl Round {
         self.done as f64 / self.elapsed.as_secs_f64()
     }
 
-    fn cpu_us(&self) -> f64 {
+    /// Processor time of the server for each answer.
+    pub fn cpu_us(&self) -> f64 {
         as_micros(self.cpu) / self.done.max(1) as f64
     }
 
-    fn quantile_us(&self, quantile: f64) -> f64 {
+    /// A quantile of the latencies in microseconds.
+    pub fn quantile_us(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1000.0
     }
 }
@@ -88,6 +90,7 @@ pub fn table(what: &str) -> Table {
         "max µs",
         &format!("server CPU µs/{what}"),
         "switchboard's rate ÷ this",
+        "switchboard's p50 ÷ this",
         "switchboard's CPU ÷ this",
     ])
 }
@@ -114,6 +117,7 @@ pub fn add_rows(table: &mut Table, load: &str, all: &[Series]) {
             micros(worst as f64 / 1000.0),
             format!("{:.2}", series.middle(Round::cpu_us)),
             compared(Round::rate),
+            compared(|round| round.quantile_us(0.5)),
             compared(Round::cpu_us),
         ]);
     }

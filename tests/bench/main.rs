@@ -18,6 +18,7 @@ mod calls;
 mod echo;
 mod files;
 mod idle;
+mod instructions;
 mod link;
 mod load;
 mod locker;
@@ -25,6 +26,7 @@ mod machine;
 mod peers;
 mod report;
 mod server;
+mod short;
 mod slot;
 mod start;
 mod sum;
@@ -51,6 +53,11 @@ const WORKLOADS: &[Workload] = &[
         run: echo::run,
     },
     Workload {
+        name: "short",
+        about: short::ABOUT,
+        run: short::run,
+    },
+    Workload {
         name: "sum",
         about: sum::ABOUT,
         run: sum::run,
@@ -64,6 +71,11 @@ const WORKLOADS: &[Workload] = &[
         name: "calls",
         about: calls::ABOUT,
         run: calls::run,
+    },
+    Workload {
+        name: "instructions",
+        about: instructions::ABOUT,
+        run: instructions::run,
     },
     Workload {
         name: "idle",

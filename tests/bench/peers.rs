@@ -2,9 +2,11 @@
 //! long stream) as plainly as one would write them first.
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
-//! textbook or the tutorial of its library shows. They log nothing and bound nothing. nginx, where it
-//! is installed, serves files.
+//! textbook or the tutorial of its library shows. They log nothing and bound nothing. One is the
+//! limit rather than a peer: a bare loop that does `echo` and checks nothing (`bare`). nginx, where
+//! it is installed, serves files.
 
+mod bare;
 pub mod nginx;
 mod sums;
 mod threads;
@@ -28,19 +30,22 @@ const SLOT_DELAY: Duration = Duration::from_secs(2);
 type Serve = fn(&Path) -> io::Result<()>;
 
 /// The hidden first arguments of this program.
+pub const BARE: &str = "peer-bare";
+/// See [`BARE`].
 pub const TOKIO: &str = "peer-tokio";
-/// See [`TOKIO`].
+/// See [`BARE`].
 pub const THREADS: &str = "peer-threads";
-/// See [`TOKIO`].
+/// See [`BARE`].
 pub const UDP: &str = "peer-udp";
-/// See [`TOKIO`].
+/// See [`BARE`].
 pub const NGINX: &str = "peer-nginx";
-/// See [`TOKIO`].
+/// See [`BARE`].
 pub const SUMS: &str = "peer-sums";
 
 /// The peer that a hidden argument asks for.
 pub fn named(argument: &str) -> Option<Serve> {
     match argument {
+        BARE => Some(bare::serve),
         TOKIO => Some(tokio::serve),
         THREADS => Some(threads::serve),
         UDP => Some(udp::serve),

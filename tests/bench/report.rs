@@ -34,6 +34,14 @@ impl Report {
         }
     }
 
+    /// Prints whether a goal is met. A missed one does not fail the run: it depends on the machine.
+    pub fn goal(&self, met: bool, goal: &str) {
+        match met {
+            true => println!("- goal met: {goal}"),
+            false => println!("- goal MISSED: {goal}"),
+        }
+    }
+
     /// Prints what failed and makes the run end with status 1.
     pub fn fail(&mut self, what: &str) {
         self.failures += 1;

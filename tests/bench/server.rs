@@ -1,5 +1,6 @@
 //! A server under measurement: a child process that is killed when it is let go.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
@@ -35,6 +36,8 @@ pub enum Kind {
     Switchboard,
     /// The binary with its usual log, a line and more for each connection, into a file.
     SwitchboardLogging,
+    /// A loop on mio that checks nothing; `echo` only.
+    Bare,
     /// tokio on one thread.
     Tokio,
     /// A thread for each connection.
@@ -50,13 +53,14 @@ pub enum Kind {
 }
 
 /// The one that is measured, and what it is measured against.
-pub const WITH_PEERS: [Kind; 3] = [Kind::Switchboard, Kind::Tokio, Kind::Threads];
+pub const WITH_PEERS: [Kind; 4] = [Kind::Switchboard, Kind::Bare, Kind::Tokio, Kind::Threads];
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Switchboard => "switchboard",
             Self::SwitchboardLogging => "switchboard, logging",
+            Self::Bare => "bare loop",
             Self::Tokio => "tokio, one thread",
             Self::Threads => "thread per connection",
             Self::Datagrams => "recvfrom and sendto",
@@ -68,7 +72,8 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    fn command(self, directory: &TempDir) -> io::Result<Command> {
+    /// The command that starts it, behind the words of `wrapper`, if there are any.
+    fn command(self, wrapper: &[OsString], directory: &TempDir) -> io::Result<Command> {
         let path = directory.path();
         let level = match self {
             Self::SwitchboardLogging => "info",
@@ -76,7 +81,7 @@ impl Kind {
         };
         let peer = match self {
             Self::Switchboard | Self::SwitchboardLogging => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+                let mut command = wrapped(wrapper, env!("CARGO_BIN_EXE_switchboard").as_ref());
                 command.arg("serve");
                 for service in ["echo", "sum", "slot"] {
                     command.arg(format!("{service}=tcp://127.0.0.1:0"));
@@ -90,16 +95,26 @@ impl Kind {
                     .env("XDG_STATE_HOME", path);
                 return Ok(command);
             }
+            Self::Bare => peers::BARE,
             Self::Tokio => peers::TOKIO,
             Self::Threads => peers::THREADS,
             Self::Datagrams => peers::UDP,
             Self::Nginx => peers::NGINX,
             Self::Sums | Self::Sink => peers::SUMS,
         };
-        let mut command = Command::new(env::current_exe()?);
+        let mut command = wrapped(wrapper, &env::current_exe()?);
         command.arg(peer).arg(path);
         Ok(command)
     }
+}
+
+fn wrapped(wrapper: &[OsString], program: &Path) -> Command {
+    let Some((first, rest)) = wrapper.split_first() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
 }
 
 /// A running server.
@@ -117,8 +132,13 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it listens.
     pub fn start(kind: Kind) -> io::Result<Self> {
+        Self::start_under(&[], kind)
+    }
+
+    /// As [`Server::start`], by a program that is told with `wrapper` how to start it.
+    pub fn start_under(wrapper: &[OsString], kind: Kind) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let command = kind.command(&directory)?;
+        let command = kind.command(wrapper, &directory)?;
         Self::launch(kind, command, directory)
     }
 
@@ -146,7 +166,7 @@ impl Server {
         let path = directory.path().display();
         if kind == Kind::Nginx {
             symlink(root, directory.path().join("root"))?;
-            let command = kind.command(&directory)?;
+            let command = kind.command(&[], &directory)?;
             let mut server = Self::launch(kind, command, directory)?;
             server.wait_for_listeners()?;
             return Ok(server);
@@ -210,6 +230,12 @@ impl Server {
                 format!("{error}{}", server.log_tail()),
             )),
         }
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn end(mut self) -> io::Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.child.wait().map(drop)
     }
 
     pub fn pid(&self) -> u32 {
