@@ -27,6 +27,7 @@ mod listener;
 mod mail;
 mod mark;
 mod peer;
+mod plain;
 mod program_log;
 mod report;
 mod results;

@@ -265,6 +265,7 @@ impl Connection {
     }
 
     /// One write; clears `writable` where it would block, ends the connection where it fails.
+    #[inline]
     pub(super) fn write_some(&mut self, bytes: &[u8]) -> usize {
         loop {
             match self.stream.write(bytes) {

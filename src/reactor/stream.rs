@@ -10,6 +10,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// The socket of one connection.
 #[derive(Debug)]
@@ -84,19 +85,22 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-            Self::Flow { .. } => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        // The kernel is asked directly: the C library's calls look whether the thread is to be
+        // cancelled, before and after, as soon as there is more than one.
+        let (read, _) = match self {
+            Self::Tcp(stream) => recv(stream, buffer, RecvFlags::empty()),
+            Self::Unix(stream) => recv(stream, buffer, RecvFlags::empty()),
+            Self::Flow { .. } => return Err(io::ErrorKind::WouldBlock.into()),
+        }?;
+        Ok(read)
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => Ok(send(stream, bytes, SendFlags::NOSIGNAL)?),
+            Self::Unix(stream) => Ok(send(stream, bytes, SendFlags::NOSIGNAL)?),
             Self::Flow { .. } => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

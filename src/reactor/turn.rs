@@ -14,12 +14,13 @@ use super::Reactor;
 use super::buffer::Inbound;
 use super::connection::{Connection, Intake, Phase};
 use super::hex::Said;
+use super::plain::Plain;
 use super::sources::Source;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
 use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
 
 /// What one read gave.
-enum Got {
+pub(super) enum Got {
     /// Nothing: it would have blocked, or the connection failed.
     Nothing,
     /// The end of the stream.
@@ -31,6 +32,15 @@ enum Got {
 impl Reactor {
     /// Gives one source its turn.
     pub(super) fn turn(&mut self, id: SourceId) {
+        match self.turn_plainly(id) {
+            Plain::No => {}
+            Plain::Read => {
+                self.end_turn(id);
+                // It kept nothing when its turn began.
+                return self.conclude(id, 0);
+            }
+            Plain::Whole => return,
+        }
         match self.sources.get_mut(id) {
             None => {}
             Some(Source::Signals(signals)) => {
@@ -98,6 +108,11 @@ impl Reactor {
                 Phase::HandedOver | Phase::Dead => {}
             }
         }
+        self.end_turn(id);
+    }
+
+    /// What comes behind the read: the peer may have gone altogether, or a deadline may have come.
+    fn end_turn(&mut self, id: SourceId) {
         if let Some(c) = self.sources.connection(id)
             && (!c.reads || c.input_ended)
             && c.phase == Phase::Open
@@ -312,7 +327,8 @@ impl Reactor {
 impl Connection {
     /// One read. Keeps the rules of edge-triggered readiness: `readable` is cleared only where
     /// nothing can be left, and after a hint that the stream ends a short read is no such sign.
-    fn read_into(&mut self, buffer: &mut [u8]) -> Got {
+    #[inline]
+    pub(super) fn read_into(&mut self, buffer: &mut [u8]) -> Got {
         match self.stream.read(buffer) {
             Ok(0) => {
                 self.input_ended = true;
@@ -373,7 +389,7 @@ impl Connection {
     }
 
     /// Keeps input that the session has not used; `settle` looks whether it is too much.
-    fn keep(&mut self, rest: &[u8]) {
+    pub(super) fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() && self.phase == Phase::Open {
             self.inbound = Some(Box::new(Inbound {
                 bytes: rest.to_vec(),

@@ -93,10 +93,7 @@ const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
 impl Effects {
     /// Forgets everything; keeps the memory for the next callback.
     pub fn clear(&mut self) {
-        self.output.clear();
-        if self.output.capacity() > OUTPUT_KEPT_BYTES {
-            self.output.shrink_to(OUTPUT_KEPT_BYTES);
-        }
+        self.clear_output();
         self.datagrams.clear();
         self.proved = false;
         self.done = false;
@@ -110,19 +107,28 @@ impl Effects {
         self.notes.clear();
     }
 
-    /// Whether nothing was asked for.
-    pub fn is_empty(&self) -> bool {
-        self.output.is_empty()
-            && self.datagrams.is_empty()
+    /// Forgets the output, where there is nothing else.
+    pub fn clear_output(&mut self) {
+        self.output.clear();
+        if self.output.capacity() > OUTPUT_KEPT_BYTES {
+            self.output.shrink_to(OUTPUT_KEPT_BYTES);
+        }
+    }
+
+    /// Whether nothing was asked for but bytes for a peer that does not speak in datagrams.
+    pub fn is_output_only(&self) -> bool {
+        self.ending.is_none()
+            && self.deadline == DeadlineChange::Keep
+            && self.pause.is_none()
+            && self.transfer.is_none()
+            && self.program.is_none()
+            && self.notes.len() | self.mail.len() | self.prints.len() | self.datagrams.len() == 0
             && !self.proved
             && !self.done
-            && self.ending.is_none()
-            && self.deadline == DeadlineChange::Keep
-            && self.notes.is_empty()
-            && self.mail.is_empty()
-            && self.prints.is_empty()
-            && self.program.is_none()
-            && self.transfer.is_none()
-            && self.pause.is_none()
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.output.is_empty() && self.is_output_only()
     }
 }
