@@ -51,6 +51,10 @@ pub const ACCEPT_ERRORS_IN_A_ROW: u32 = 8;
 /// has to be ours.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// How often a new connection is read before the poller watches it: once after it was accepted, and
+/// once after the next poll, when many have had their answer and are gone.
+pub const FRESH_READS: u32 = 2;
+
 /// The backlog of every listener; the kernel cuts it to `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;
 

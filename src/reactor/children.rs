@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::connection::{Connection, Phase};
 use super::environment::environment;
+use super::fresh::Watched;
 use super::sources::{Source, token};
 use super::{Reactor, signals};
 use crate::config::limits::{PROGRAM_DESCRIPTORS, PROGRAM_STOP};
@@ -336,11 +337,10 @@ impl Reactor {
 impl Connection {
     /// Takes the socket back from a program: non-blocking and in the poller again.
     fn take_back(&mut self, id: SourceId, registry: &Registry) {
-        let interest = self.stream.interest(false);
         let socket = self.stream.socket();
         let watched = socket
             .and_then(|socket| Ok(ioctl_fionbio(socket, true)?))
-            .and_then(|()| registry.register(&mut self.stream, token(id), interest));
+            .and_then(|()| self.register(id, registry));
         match watched {
             Ok(()) => {
                 self.phase = Phase::Open;
@@ -359,8 +359,10 @@ impl Connection {
 /// Out of the poller first: a registration lives as long as any copy of the socket, and the flag
 /// is shared by all copies.
 fn release(c: &mut Connection, registry: &Registry) -> io::Result<OwnedFd> {
-    registry.deregister(&mut c.stream)?;
-    c.asks_writable = false;
+    if c.watched != Watched::No {
+        registry.deregister(&mut c.stream)?;
+        c.watched = Watched::No;
+    }
     let socket = c.stream.socket()?;
     ioctl_fionbio(socket, false)?;
     Ok(fcntl_dupfd_cloexec(socket, 3)?)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use super::buffer::{Inbound, Outbound};
+use super::fresh::Watched;
 use super::stream::Stream;
 use super::transfer::Receiving;
 use crate::config::limits::{
@@ -67,8 +68,7 @@ pub(super) struct Connection {
     pub exhaust: bool,
     /// The end of the stream was read.
     pub input_ended: bool,
-    /// The poller was asked for writability.
-    pub asks_writable: bool,
+    pub watched: Watched,
     /// Unsent output passed the high-water mark and has not come below the low-water mark.
     pub choked: bool,
     /// Its service reads its peers.
@@ -115,7 +115,7 @@ impl Connection {
             queued: false,
             exhaust: false,
             input_ended: false,
-            asks_writable: false,
+            watched: Watched::No,
             choked: false,
             reads: true,
             intake: Intake::Flowing,

@@ -7,13 +7,15 @@ use log::{debug, warn};
 use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::connection::Connection;
+use super::fresh::Fresh;
 use super::peer;
 use super::report::counted;
 use super::settle::log_opening;
 use super::socket_path::PathGuard;
-use super::sources::{Source, token};
+use super::sources::Source;
 use super::stream::Stream;
 use super::{Reactor, State};
 use crate::config::limits::{
@@ -103,7 +105,9 @@ impl Listener {
         }
     }
 
-    fn accept_one(&self) -> io::Result<(Stream, Peer)> {
+    /// Takes a connection. Which process is behind a Unix socket is a call more, so it is asked only
+    /// where somebody is told.
+    fn accept_one(&self, is_told: bool) -> io::Result<(Stream, Peer)> {
         match &self.socket {
             Socket::Tcp(socket) => {
                 let (stream, address) = socket.accept()?;
@@ -111,7 +115,10 @@ impl Listener {
             }
             Socket::Unix(socket, _) => {
                 let (stream, _) = socket.accept()?;
-                let peer = peer::of_unix(&stream);
+                let peer = match is_told || self.notify {
+                    true => peer::of_unix(&stream),
+                    false => Peer::Gone,
+                };
                 Ok((Stream::Unix(stream), peer))
             }
         }
@@ -155,7 +162,9 @@ impl Reactor {
                 return;
             }
             listener.retry_at = Moment::NEVER;
-            match listener.accept_one() {
+            let host = &self.services[usize::from(listener.service)].host;
+            let is_told = self.effects.notes_wanted || host.knows_peers();
+            match listener.accept_one(is_told) {
                 Ok((stream, peer)) => {
                     listener.errors = 0;
                     listener.accepted += 1;
@@ -165,7 +174,7 @@ impl Reactor {
                     let (service, place, notify) =
                         (listener.service, listener.place, listener.notify);
                     self.adopt(stream, peer, service, place, notify);
-                    if self.count_accept() {
+                    if self.count_accept() || !self.somebody_waits(id) {
                         return;
                     }
                 }
@@ -183,6 +192,23 @@ impl Reactor {
         if let Some(listener) = sources.listener(id) {
             run_queue.push(id, &mut listener.queued);
         }
+    }
+
+    /// Whether another one may wait. To call accept for nobody costs ten times as much as this
+    /// question, because the kernel first makes a socket and a descriptor. Whoever comes behind the
+    /// answer makes an event of its own.
+    fn somebody_waits(&mut self, id: SourceId) -> bool {
+        let Some(listener) = self.sources.listener(id) else {
+            return false;
+        };
+        let mut state = match &listener.socket {
+            Socket::Tcp(socket) => [PollFd::new(socket, PollFlags::IN)],
+            Socket::Unix(socket, _) => [PollFd::new(socket, PollFlags::IN)],
+        };
+        // Where it can't be told, accept will tell.
+        let waits = poll(&mut state, Some(&Timespec::default())).map_or(true, |ready| ready > 0);
+        listener.readable = waits;
+        waits
     }
 
     /// Notes an error of accept; true if this listener's turn is over.
@@ -231,16 +257,6 @@ impl Reactor {
         c.notify = notify;
         c.reads = self.services[usize::from(service)].host.reads();
         let id = self.sources.next_id();
-        let interest = c.stream.interest(false);
-        if let Err(error) = self
-            .poll
-            .registry()
-            .register(&mut c.stream, token(id), interest)
-        {
-            // Out of watches or memory (epoll_ctl(2)): this one connection is lost, not the server.
-            warn!(target: "switchboard", "#{} {}: can't be watched: {error}", c.number, c.peer);
-            return;
-        }
         let served = &mut self.services[usize::from(service)];
         log_opening(served.entry.name, &c);
         let call = c.call(id, self.now, self.operator, &mut self.effects);
@@ -249,6 +265,7 @@ impl Reactor {
         self.live += 1;
         self.settle(id);
         self.conclude(id, 0);
+        self.fresh.push(Fresh { id, reads: 0 });
     }
 
     /// Counts towards `--accepts`; true if that was the last and the listeners are closed.

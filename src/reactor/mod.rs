@@ -6,9 +6,10 @@
 //! 2. events mark their sources and queue them; so do deadlines that have come, unless it is late;
 //! 3. queued sources, up to a limit, get one bounded turn each (`turn`); each callback's effects
 //!    become I/O in `settle`;
-//! 4. mail between sessions is delivered (`mail`), a limited number of pieces;
-//! 5. dead connections are buried, and their places in the slab become free;
-//! 6. a shutdown moves on (`drain`), and the writers of the log and of standard output are woken.
+//! 4. new connections that the poller does not watch yet are read (`fresh`);
+//! 5. mail between sessions is delivered (`mail`), a limited number of pieces;
+//! 6. dead connections are buried, and their places in the slab become free;
+//! 7. a shutdown moves on (`drain`), and the writers of the log and of standard output are woken.
 //!
 //! It knows no service by name and no protocol: a connection has the key of a session in a
 //! [`Hosted`] service. Read `turn`, then `settle`, then `connection` for the states.
@@ -23,6 +24,7 @@ mod datagram;
 mod drain;
 mod environment;
 mod hex;
+mod fresh;
 mod listener;
 mod mail;
 mod mark;
@@ -61,6 +63,7 @@ use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
 pub use self::system::connections_allowed;
+use self::fresh::Fresh;
 use self::timers::Timers;
 use self::transfer::Files;
 use crate::config::endpoint::ListenerSpec;
@@ -154,6 +157,8 @@ pub struct Reactor {
     console: Option<SourceId>,
     /// Somebody is at the console.
     operator: bool,
+    /// Connections that the poller does not watch yet.
+    fresh: Vec<Fresh>,
     /// The threads that block in the loop's place.
     lanes: Option<Lanes>,
     /// Transfers of files.
@@ -250,6 +255,7 @@ impl Reactor {
         u8::try_from(self.services.len() - 1).unwrap_or(u8::MAX)
     }
 
+            fresh: Vec::new(),
     /// Binds a listener of that service, the `place`th of its listeners; returns each endpoint
     /// that is bound, with its real port.
     ///
@@ -314,7 +320,8 @@ impl Reactor {
             Err(error) => return Err(error),
         };
         self.now = self.clock.now();
-        let quiet = !interrupted && events.is_empty() && self.run_queue.is_empty();
+        let rests = self.run_queue.is_empty() && self.fresh.is_empty();
+        let quiet = !interrupted && events.is_empty() && rests;
         for event in events.iter() {
             self.mark(event);
         }
@@ -345,6 +352,7 @@ impl Reactor {
             warn!(target: "switchboard", "slow: one iteration took {took:?}");
         }
         Ok(())
+        self.serve_fresh();
     }
 
     /// How long the poll may sleep; `None` until an event comes.
@@ -361,4 +369,5 @@ impl Reactor {
         }
         next.is_some().then(|| next.since(now))
     }
+            || !self.fresh.is_empty()
 }

@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::connection::Connection;
+use super::stream::Stream;
 use crate::service::Peer;
 
 /// The peer of a Unix connection, as it was when it connected (SO_PEERCRED, unix(7)).
@@ -16,6 +18,14 @@ pub(super) fn of_unix(stream: &impl AsFd) -> Peer {
             uid: peer.uid(),
         },
         Err(_) => Peer::Gone,
+    }
+}
+
+/// Who a connection's peer is, for the rare line that is written where nobody was to be told.
+pub(super) fn of(c: &Connection) -> Peer {
+    match (&c.peer, &c.stream) {
+        (Peer::Gone, Stream::Unix(stream)) => of_unix(stream),
+        (peer, _) => peer.clone(),
     }
 }
 

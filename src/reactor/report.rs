@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Reactor;
 use super::connection::Phase;
+use super::peer;
 use crate::config::limits::REPORT_CONNECTIONS_MAX;
 
 /// `1 connection`, `2 connections`.
@@ -48,7 +49,7 @@ impl Reactor {
                 "connection {} #{} {} {phase}, for {:.1} s, {} bytes in, {} bytes out, {} unsent",
                 self.services[usize::from(c.service)].entry.name,
                 c.number,
-                c.peer,
+                peer::of(c),
                 self.now.since(c.opened_at).as_secs_f64(),
                 c.bytes_in,
                 c.bytes_out,

@@ -13,6 +13,7 @@ use mio::Registry;
 use super::Reactor;
 use super::buffer::Outbound;
 use super::connection::{Connection, Intake, NO_SESSION, Phase};
+use super::fresh::Watched;
 use super::hex::Said;
 use super::sources::token;
 use super::stream::Stream;
@@ -176,9 +177,10 @@ impl Reactor {
                 }
                 Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
             }
-            // Dropping the socket ends its registration too; a failure here changes nothing.
-            let _ = self.poll.registry().deregister(&mut c.stream);
+            // Dropping the socket ends its registration too, unless somebody has a copy of it.
             if c.program.is_some() {
+                // A failure changes nothing.
+                let _ = self.poll.registry().deregister(&mut c.stream);
                 // Whatever the program has left behind may hold the socket open for ever.
                 let _ = c.stream.shutdown();
             }
@@ -292,7 +294,8 @@ impl Connection {
     /// Asks the poller for writability while output waits, and no longer: one call each way.
     pub(super) fn ask(&mut self, id: SourceId, registry: &Registry) {
         let needed = self.outbound.is_some();
-        if self.phase == Phase::Dead || needed == self.asks_writable {
+        let asks = self.watched == Watched::Both;
+        if self.phase == Phase::Dead || self.watched == Watched::No || needed == asks {
             return;
         }
         // While a write may still be taken the run queue sees to it; no event is needed yet.
@@ -301,7 +304,8 @@ impl Connection {
         }
         let interest = self.stream.interest(needed);
         match registry.reregister(&mut self.stream, token(id), interest) {
-            Ok(()) => self.asks_writable = needed,
+            Ok(()) if needed => self.watched = Watched::Both,
+            Ok(()) => self.watched = Watched::Reading,
             Err(error) => self.fail(CloseReason::from_errno(error.raw_os_error())),
         }
     }

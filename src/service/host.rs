@@ -78,6 +78,8 @@ pub trait Hosted {
     /// See [`Service::READS`].
     fn reads(&self) -> bool;
     /// How many sessions are open.
+    /// See [`Service::KNOWS_PEERS`].
+    fn knows_peers(&self) -> bool;
     fn sessions(&self) -> usize;
 }
 
@@ -243,6 +245,10 @@ impl<S: Service> Hosted for Host<S> {
     fn reads(&self) -> bool {
         S::READS
     }
+    fn knows_peers(&self) -> bool {
+        S::KNOWS_PEERS
+    }
+
 
     fn sessions(&self) -> usize {
         self.sessions.len()

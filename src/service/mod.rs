@@ -79,6 +79,10 @@ pub trait Service: Sized + 'static {
     /// is lost that a client sends before its program runs.
     const READS: bool = true;
 
+    /// Whether its sessions look at [`Cx::peer`]. One that says no may be told [`Peer::Gone`] of any
+    /// peer of a Unix socket: who that is, is not asked then.
+    const KNOWS_PEERS: bool = true;
+
     /// Called once, after all options were found right and before anything is bound: makes the
     /// service's lanes and reads what it has kept. This alone may block.
     ///

@@ -33,6 +33,7 @@ impl Service for Echo {
     type Options = ();
     type Session = ();
     type Done = Never;
+    const KNOWS_PEERS: bool = false;
 
     fn open(&mut self, _: &mut Cx<'_, Self>) {}
 

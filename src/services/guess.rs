@@ -187,6 +187,7 @@ impl Service for Guess {
     type Options = Options;
     type Session = Session;
     type Done = Never;
+    const KNOWS_PEERS: bool = false;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         let size = cx.options().game.size();

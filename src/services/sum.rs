@@ -94,6 +94,7 @@ impl Service for Sum {
     type Options = Options;
     type Session = Session;
     type Done = Never;
+    const KNOWS_PEERS: bool = false;
 
     fn open(&mut self, cx: &mut Cx<'_, Self>) -> Session {
         let wire = match cx.options() {

@@ -50,12 +50,19 @@ fn converse(mut client: Client) -> io::Result<()> {
     }
 }
 
+/// How many errors were injected so far.
+fn was_injected(server: &Server) -> usize {
+    let trace = fs::read_to_string(server.folder().join("trace")).unwrap();
+    trace.matches("(INJECTED)").count()
+}
+
 /// Injects `error` into each occurrence of `call` from the `first` on: at most `harmed_max`
 /// conversations suffer, none hangs, and the server serves on with no descriptor lost.
 fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
     for occurrence in first..=OCCURRENCES {
         let server = injected(call, error, occurrence).start();
         let start = process::descriptors(server.pid());
+        let watched = process::watched(server.pid());
         let mut harmed = Vec::new();
         for round in 0..CONVERSATIONS {
             let connect = if round % 2 == 0 {
@@ -63,7 +70,14 @@ fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
             } else {
                 Client::unix
             };
-            harmed.extend(converse(connect(&server, "sum")).err());
+            let client = connect(&server, "sum");
+            // Only who stays for a while is watched at all.
+            if call == "epoll_ctl" {
+                wait_until("the client to be watched", || {
+                    process::watched(server.pid()) > watched || was_injected(&server) > 0
+                });
+            }
+            harmed.extend(converse(client).err());
         }
         let what = format!("{call} {error} at {occurrence}");
         assert!(harmed.len() <= harmed_max, "{what}: {harmed:?}");
@@ -71,12 +85,7 @@ fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
         wait_until(&format!("{what}: the descriptors of the start"), || {
             process::descriptors(server.pid()) == start
         });
-        let trace = fs::read_to_string(server.folder().join("trace")).unwrap();
-        assert_eq!(
-            trace.matches("(INJECTED)").count(),
-            1,
-            "{what}: it was not injected"
-        );
+        assert_eq!(was_injected(&server), 1, "{what}: it was not injected");
         // The handler of a signal wakes the loop by `sendto`, in whichever thread it runs, and
         // strace counts for each thread: that one's first may be this. It ends by being dropped.
         if call != "sendto" {

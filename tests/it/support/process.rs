@@ -150,6 +150,15 @@ pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// Descriptors that its poller watches (`tfd` in `/proc/PID/fdinfo`, proc(5)).
+pub fn watched(pid: Pid) -> usize {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .into_iter()
+        .flatten();
+    let texts = infos.filter_map(|info| fs::read_to_string(info.ok()?.path()).ok());
+    texts.map(|text| text.matches("tfd:").count()).sum()
+}
+
 /// Whether a mask of signals (`SigIgn`, `SigCgt` in `/proc/PID/status`) has this one.
 pub fn has_signal(pid: Pid, mask: &str, signal: Signal) -> bool {
     let status = read(pid, "status");
