@@ -1,12 +1,15 @@
 //! Bytes that the peer has not taken yet, kept with a connection only while there are any.
 
 use super::transfer::{Receiving, Sending};
+use crate::config::limits::{HIGH_WATER_BYTES, LOW_WATER_BYTES};
 
 /// Unsent output: a vector and where the unsent part of it begins.
 #[derive(Default)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     start: usize,
+    /// It passed the high-water mark, and has not come below the low-water mark since.
+    pub(super) choked: bool,
     /// What is sent behind it.
     pub(super) file: Option<Sending>,
 }
@@ -16,6 +19,7 @@ impl Outbound {
         Self {
             bytes: bytes.to_vec(),
             start: 0,
+            choked: false,
             file: None,
         }
     }
@@ -37,6 +41,16 @@ impl Outbound {
     pub(super) fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.unsent().len());
         self.start = (self.start + count).min(self.bytes.len());
+    }
+
+    /// Applies the water marks to what is unsent now.
+    pub(super) fn mark_water(&mut self) {
+        let unsent = self.unsent().len();
+        self.choked = match self.choked {
+            _ if self.file.is_some() => true,
+            false => unsent > HIGH_WATER_BYTES,
+            true => unsent >= LOW_WATER_BYTES,
+        };
     }
 
     /// Whether nothing is left to be written.

@@ -7,12 +7,11 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use super::buffer::{Inbound, Outbound};
+use super::compact::{Began, Count};
 use super::fresh::Watched;
 use super::stream::Stream;
 use super::transfer::Receiving;
-use crate::config::limits::{
-    FLOW_IDLE, HIGH_WATER_BYTES, INPUT_KEPT_BYTES_MAX, LINGER_BYTES_MAX, LOW_WATER_BYTES,
-};
+use crate::config::limits::{FLOW_IDLE, INPUT_KEPT_BYTES_MAX, LINGER_BYTES_MAX};
 use crate::service::{Call, CloseReason, Effects, Moment, Peer, SourceId};
 
 /// Where a connection stands on its way from `accept` to `bury`.
@@ -69,8 +68,6 @@ pub(super) struct Connection {
     /// The end of the stream was read.
     pub input_ended: bool,
     pub watched: Watched,
-    /// Unsent output passed the high-water mark and has not come below the low-water mark.
-    pub choked: bool,
     /// Its service reads its peers.
     pub reads: bool,
     pub intake: Intake,
@@ -92,15 +89,15 @@ pub(super) struct Connection {
     pub armed: Moment,
     /// When it last used input or was taken output, for the idle limit.
     pub active_at: Moment,
-    pub opened_at: Moment,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
+    pub opened_at: Began,
+    pub bytes_in: Count,
+    pub bytes_out: Count,
     pub peer: Peer,
 }
 
 // The size that the memory of an idle connection is reckoned with; mio adds an id in debug builds.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Connection>() <= 120);
+const _: () = assert!(size_of::<Connection>() <= 112);
 
 impl Connection {
     pub(super) fn new(stream: Stream, peer: Peer, number: u32, service: u8, now: Moment) -> Self {
@@ -116,7 +113,6 @@ impl Connection {
             exhaust: false,
             input_ended: false,
             watched: Watched::No,
-            choked: false,
             reads: true,
             intake: Intake::Flowing,
             program: None,
@@ -128,9 +124,9 @@ impl Connection {
             deadline: Moment::NEVER,
             armed: Moment::NEVER,
             active_at: now,
-            opened_at: now,
-            bytes_in: 0,
-            bytes_out: 0,
+            opened_at: Began::at(now),
+            bytes_in: Count::default(),
+            bytes_out: Count::default(),
             peer,
         }
     }
@@ -225,13 +221,14 @@ impl Connection {
 
     /// Applies the water marks to what is unsent now.
     pub(super) fn mark_water(&mut self) {
-        let unsent = self.unsent();
-        let sends = self.outbound.as_ref().is_some_and(|o| o.file.is_some());
-        self.choked = match self.choked {
-            _ if sends => true,
-            false => unsent > HIGH_WATER_BYTES,
-            true => unsent >= LOW_WATER_BYTES,
-        };
+        if let Some(outbound) = &mut self.outbound {
+            outbound.mark_water();
+        }
+    }
+
+    /// Whether unsent output passed the high-water mark and has not come below the low-water mark.
+    fn is_choked(&self) -> bool {
+        self.outbound.as_ref().is_some_and(|o| o.choked)
     }
 
     /// Whether a read is to be tried: there may be something, and there is room for what it causes.
@@ -240,7 +237,7 @@ impl Connection {
     /// output are read.
     pub(super) fn wants_read(&self, crowded: bool) -> bool {
         let room = match self.phase {
-            Phase::Open => self.reads && !(self.choked || crowded && self.outbound.is_some()),
+            Phase::Open => self.reads && !(self.is_choked() || crowded && self.outbound.is_some()),
             Phase::Flushing => self.discarded < LINGER_BYTES_MAX,
             Phase::Lingering => true,
             Phase::HandedOver | Phase::Dead => false,
@@ -257,7 +254,7 @@ impl Connection {
     pub(super) fn wants_offer(&self) -> bool {
         self.phase == Phase::Open
             && self.intake == Intake::Resumed
-            && !self.choked
+            && !self.is_choked()
             && !self.receives()
     }
 
@@ -322,6 +319,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits::{HIGH_WATER_BYTES, LOW_WATER_BYTES};
     use mio::net::UnixStream;
 
     fn connection() -> Connection {
@@ -331,7 +329,9 @@ mod tests {
     }
 
     fn keep(c: &mut Connection, bytes: usize) {
+        let choked = c.is_choked();
         c.outbound = (bytes > 0).then(|| Box::new(Outbound::new(&vec![0; bytes])));
+        c.outbound.iter_mut().for_each(|o| o.choked = choked);
         c.mark_water();
     }
 

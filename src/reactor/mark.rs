@@ -62,7 +62,8 @@ impl Reactor {
             now,
             ..
         } = self;
-        while let Some((moment, id)) = timers.pop_due(*now) {
+        while let Some((moment, key)) = timers.pop_due(*now) {
+            let id = sources.id_at(key);
             match sources.get_mut(id) {
                 None
                 | Some(

@@ -18,6 +18,7 @@ mod bind;
 mod buffer;
 mod children;
 mod clock;
+mod compact;
 mod connection;
 mod console;
 mod datagram;
@@ -219,7 +220,7 @@ impl Reactor {
             services: Vec::new(),
             listeners: Vec::new(),
             run_queue: RunQueue::default(),
-            timers: Timers::default(),
+            timers: Timers::with_capacity(settings.connections_max + 64),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
             effects: Effects {
                 random: Random::seeded(seed),

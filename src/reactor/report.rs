@@ -50,7 +50,7 @@ impl Reactor {
                 self.services[usize::from(c.service)].entry.name,
                 c.number,
                 peer::of(c),
-                self.now.since(c.opened_at).as_secs_f64(),
+                c.opened_at.lasted(self.now).as_secs_f64(),
                 c.bytes_in,
                 c.bytes_out,
                 c.unsent(),

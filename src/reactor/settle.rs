@@ -195,15 +195,17 @@ impl Reactor {
         let Self {
             timers, sources, ..
         } = self;
-        timers.sweep(live, |id| {
-            sources.get(id).map(super::sources::Source::armed)
+        timers.sweep(live, |key| {
+            sources
+                .get(sources.id_at(key))
+                .map(super::sources::Source::armed)
         });
     }
 
     fn log_end(&self, c: &Connection) {
         let Some(reason) = c.reason else { return };
         let name = self.services[usize::from(c.service)].entry.name;
-        let lasted = self.now.since(c.opened_at).as_secs_f64();
+        let lasted = c.opened_at.lasted(self.now).as_secs_f64();
         if c.program.is_some() {
             info!(
                 target: "switchboard",

@@ -81,6 +81,12 @@ impl<T> Sources<T> {
         id
     }
 
+    /// The id of whatever has that place now.
+    pub(super) fn id_at(&self, key: u32) -> SourceId {
+        let generation = self.generations.get(key as usize).copied().unwrap_or(0);
+        SourceId { key, generation }
+    }
+
     /// The source of that id; `None` where it is gone, whoever has its place now.
     pub(super) fn get(&self, id: SourceId) -> Option<&T> {
         self.holds(id)

@@ -9,44 +9,80 @@ use std::collections::BinaryHeap;
 
 use crate::service::{Moment, SourceId};
 
-/// A heap of (moment, source), the earliest first.
+/// What the heap holds: 12 bytes, because there is one for each connection.
+///
+/// A place of the slab is enough to find the source. Where another one has it by now, that one's
+/// `armed` tells that the entry is not its own; if by chance it is the same, nothing is wrong: a
+/// source that is looked at too early is armed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    /// The moment in nanoseconds, the upper half first: so they compare like moments.
+    nanos: [u32; 2],
+    key: u32,
+}
+
+const _: () = assert!(size_of::<Due>() == 12);
+
+impl Due {
+    fn new(moment: Moment, key: u32) -> Self {
+        let nanos = moment.as_nanos();
+        Self {
+            nanos: [(nanos >> 32) as u32, nanos as u32],
+            key,
+        }
+    }
+
+    fn moment(self) -> Moment {
+        let [high, low] = self.nanos;
+        Moment::from_nanos(u64::from(high) << 32 | u64::from(low))
+    }
+}
+
+/// A heap of moments and sources, the earliest first.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Moment, SourceId)>>,
+    heap: BinaryHeap<Reverse<Due>>,
 }
 
 /// Outdated entries are swept when the heap has more than twice the live ones and this many.
 const SLACK: usize = 64;
 
 impl Timers {
+    /// Room for `capacity` sources is reserved at once, as in `Sources`.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            heap: BinaryHeap::with_capacity(capacity),
+        }
+    }
+
     /// Arms a source whose deadline is `deadline`: an entry is pushed only where none is held that
     /// comes up early enough.
     pub(super) fn arm(&mut self, id: SourceId, deadline: Moment, armed: &mut Moment) {
         if deadline < *armed {
             *armed = deadline;
-            self.heap.push(Reverse((deadline, id)));
+            self.heap.push(Reverse(Due::new(deadline, id.key)));
         }
     }
 
     /// The moment of the earliest entry.
     pub(super) fn next(&self) -> Option<Moment> {
-        self.heap.peek().map(|Reverse((moment, _))| *moment)
+        self.heap.peek().map(|Reverse(due)| due.moment())
     }
 
-    /// Takes the earliest entry if its moment has come.
-    pub(super) fn pop_due(&mut self, now: Moment) -> Option<(Moment, SourceId)> {
-        let Reverse((moment, _)) = self.heap.peek()?;
-        if *moment > now {
+    /// Takes the earliest entry if its moment has come; with the place of its source in the slab.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<(Moment, u32)> {
+        let Reverse(due) = self.heap.peek()?;
+        if due.moment() > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        self.heap.pop().map(|Reverse(due)| (due.moment(), due.key))
     }
 
     /// Sweeps outdated entries if there are too many for `live` sources.
-    pub(super) fn sweep(&mut self, live: usize, armed: impl Fn(SourceId) -> Option<Moment>) {
+    pub(super) fn sweep(&mut self, live: usize, armed: impl Fn(u32) -> Option<Moment>) {
         if self.heap.len() > 2 * live + SLACK {
             self.heap
-                .retain(|Reverse((moment, id))| armed(*id) == Some(*moment));
+                .retain(|Reverse(due)| armed(due.key) == Some(due.moment()));
         }
     }
 
@@ -86,7 +122,7 @@ mod tests {
                 now += pass;
                 let moment = Moment::from_nanos(now);
                 while let Some((at, due)) = timers.pop_due(moment) {
-                    let key = due.key as usize;
+                    let key = due as usize;
                     if armed[key] != at {
                         continue;
                     }
@@ -94,11 +130,11 @@ mod tests {
                     if deadlines[key] <= moment {
                         deadlines[key] = Moment::NEVER;
                     } else {
-                        timers.arm(due, deadlines[key], &mut armed[key]);
+                        timers.arm(id(key), deadlines[key], &mut armed[key]);
                     }
                 }
                 prop_assert!(deadlines.iter().all(|deadline| *deadline > moment), "none is missed");
-                timers.sweep(SOURCES, |id| Some(armed[id.key as usize]));
+                timers.sweep(SOURCES, |key| Some(armed[key as usize]));
                 prop_assert!(timers.len() <= 2 * SOURCES + SLACK);
             }
         }

@@ -1,9 +1,10 @@
 //! The one virtual boundary: a typed service with its sessions and options behind one object.
 
+mod places;
+
 use std::sync::mpsc::Receiver;
 
-use slab::Slab;
-
+use self::places::Places;
 use super::{
     CloseReason, Cx, Effects, Ending, Kit, Moment, Peer, Service, ServiceCx, SourceId, TransferEnd,
     Workshop,
@@ -77,9 +78,9 @@ pub trait Hosted {
     fn closed(&mut self, session: u32, now: Moment, effects: &mut Effects);
     /// See [`Service::READS`].
     fn reads(&self) -> bool;
-    /// How many sessions are open.
     /// See [`Service::KNOWS_PEERS`].
     fn knows_peers(&self) -> bool;
+    /// How many sessions are open.
     fn sessions(&self) -> usize;
 }
 
@@ -87,7 +88,7 @@ pub trait Hosted {
 pub struct Host<S: Service> {
     service: S,
     listeners: Vec<S::Options>,
-    sessions: Slab<(u16, S::Session)>,
+    sessions: Places<(u16, S::Session)>,
     results: Option<Receiver<(SourceId, S::Done)>>,
     /// The result that was taken and not delivered yet.
     taken: Option<S::Done>,
@@ -110,7 +111,7 @@ impl<S: Service> Host<S> {
         Ok(Box::new(Self {
             service,
             listeners: options,
-            sessions: Slab::new(),
+            sessions: Places::new(),
             results: None,
             taken: None,
         }))
@@ -123,7 +124,7 @@ impl<S: Service> Host<S> {
         call: Call<'_>,
         f: impl FnOnce(&mut S, &mut S::Session, &mut Cx<'_, S>) -> R,
     ) -> R {
-        let found = self.sessions.get_mut(session as usize);
+        let found = self.sessions.get_mut(session);
         debug_assert!(found.is_some(), "a callback for a session that is not open");
         let Some((listener, state)) = found else {
             call.effects.ending = Some(Ending::Abort(CloseReason::Io(0)));
@@ -199,9 +200,7 @@ impl<S: Service> Hosted for Host<S> {
     fn open(&mut self, listener: u16, call: Call<'_>) -> u32 {
         let mut cx = cx(&self.listeners[usize::from(listener)], call);
         let session = self.service.open(&mut cx);
-        let key = self.sessions.insert((listener, session));
-        // A session takes a descriptor or more, and of those there are fewer than 2^32.
-        u32::try_from(key).unwrap_or(u32::MAX)
+        self.sessions.insert((listener, session))
     }
 
     fn receive(&mut self, session: u32, input: &[u8], call: Call<'_>) -> usize {
@@ -235,7 +234,7 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn closed(&mut self, session: u32, now: Moment, effects: &mut Effects) {
-        let state = self.sessions.try_remove(session as usize);
+        let state = self.sessions.remove(session);
         debug_assert!(state.is_some(), "a session is closed once");
         if let Some((_, state)) = state {
             self.service.closed(state, &mut ServiceCx { now, effects });
@@ -245,10 +244,10 @@ impl<S: Service> Hosted for Host<S> {
     fn reads(&self) -> bool {
         S::READS
     }
+
     fn knows_peers(&self) -> bool {
         S::KNOWS_PEERS
     }
-
 
     fn sessions(&self) -> usize {
         self.sessions.len()

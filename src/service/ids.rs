@@ -33,6 +33,11 @@ impl Moment {
     /// Later than every moment: no deadline.
     pub const NEVER: Self = Self(u64::MAX);
 
+    /// Nanoseconds since the loop began; `u64::MAX` for [`Moment::NEVER`].
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
     /// The moment `nanos` nanoseconds after the beginning.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
