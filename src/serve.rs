@@ -189,6 +189,7 @@ fn settings(args: &ServeArgs) -> Settings {
         connections_max,
         descriptors_max: allowed,
         accepts: args.accepts,
+        poll_for: args.poll_for,
         seed: args.seed,
     }
 }

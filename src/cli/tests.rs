@@ -35,6 +35,7 @@ fn without_listeners_the_default_board_is_served() {
     assert_eq!(args.listeners.len(), endpoints);
     assert_eq!(args.grace, crate::config::limits::GRACE);
     assert_eq!(args.idle_timeout, crate::config::limits::IDLE_TIMEOUT);
+    assert_eq!(args.poll_for, Duration::from_micros(50));
     assert_eq!(
         (args.accepts, args.max_connections, args.data, args.seed),
         (None, None, None, None)
@@ -51,6 +52,7 @@ fn flags_and_listeners_mix() {
         "sum=unix:/run/x.sock?mode=0600&wire=text&group=g&notify=usr1",
         "--max-connections=9",
         "--idle-timeout=0",
+        "--poll-us=0",
         "--data=/d",
         "--seed=18446744073709551615",
         "echo=unix:@e?notify=usr1",
@@ -69,6 +71,7 @@ fn flags_and_listeners_mix() {
     assert_eq!(args.grace, Duration::from_millis(250));
     assert_eq!(args.max_connections, Some(9));
     assert_eq!(args.idle_timeout, Duration::ZERO);
+    assert_eq!(args.poll_for, Duration::ZERO);
     assert_eq!(args.data, Some(PathBuf::from("/d")));
     assert_eq!(args.seed, Some(u64::MAX));
 }
@@ -126,6 +129,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("--max-connections=x", "--max-connections", "invalid digit"),
     ("--grace=5", "--grace", "is no duration"),
     ("--idle-timeout=-1s", "--idle-timeout", "is no duration"),
+    ("--poll-us=1001", "--poll-us", "1001"),
     ("--data=", "--data", "a value is required"),
     ("--seed=-1", "--seed", "invalid digit"),
     ("--config=x", "--config", "unexpected argument"),

@@ -65,6 +65,31 @@ pub const DESCRIPTOR_RESERVE: u64 = 64;
 /// both, in percent.
 pub const RESUME_PERCENT: usize = 90;
 
+/// Default of `--poll-us`, in microseconds: how long the loop polls before it sleeps. Going to sleep
+/// and being woken takes about as long on a virtual machine.
+pub const POLL_US: u64 = 50;
+
+/// The largest `--poll-us`.
+pub const POLL_US_MAX: u64 = 1_000;
+
+/// The loop polls where the average of its last waits is no longer than this: twice what it polls
+/// for, because a wait that was slept through is longer by the waking.
+pub const POLLED_WAIT: Duration = Duration::from_micros(100);
+
+/// A longer wait counts as this in that average, so that a few short ones make up for it, and two
+/// like it end the polling.
+pub const POLLED_WAIT_COUNTED: Duration = Duration::from_micros(400);
+
+/// Waits without polling after somebody else wanted the processor meanwhile; twice as many each time,
+/// up to [`POLL_RESTS_MAX`], and fewer again with each event that polling has caught.
+pub const POLL_RESTS_MIN: u32 = 16;
+
+/// See [`POLL_RESTS_MIN`].
+pub const POLL_RESTS_MAX: u32 = 4_096;
+
+/// A deadline that is nearer than this is waited for by a timer that is exact.
+pub const NEAR_DEADLINE: Duration = Duration::from_millis(10);
+
 /// The most events taken by one poll.
 pub const EVENTS_PER_POLL: usize = 1024;
 

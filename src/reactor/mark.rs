@@ -16,7 +16,7 @@ impl Reactor {
         } = self;
         match sources.get_mut(id) {
             // It was buried after the poller had noted the event.
-            None => {}
+            None | Some(Source::Timer) => {}
             Some(Source::Signals(_) | Source::Waker) => run_queue.push(id, &mut false),
             Some(Source::Program(program)) => run_queue.push(id, &mut program.queued),
             Some(Source::ProgramLog(log)) => run_queue.push(id, &mut log.queued),
@@ -69,6 +69,7 @@ impl Reactor {
                 | Some(
                     Source::Signals(_)
                     | Source::Waker
+                    | Source::Timer
                     | Source::Console(_)
                     | Source::Datagram(_)
                     | Source::Program(_)

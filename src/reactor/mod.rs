@@ -24,8 +24,8 @@ mod console;
 mod datagram;
 mod drain;
 mod environment;
-mod hex;
 mod fresh;
+mod hex;
 mod listener;
 mod mail;
 mod mark;
@@ -44,14 +44,17 @@ mod system;
 mod timers;
 mod transfer;
 mod turn;
+mod wait;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
 pub use self::bind::{StartError, UnixOptions};
@@ -60,13 +63,14 @@ use self::clock::Clock;
 pub use self::console::StartReading;
 use self::datagram::Udp;
 pub use self::datagram::UdpOptions;
+use self::fresh::Fresh;
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
 pub use self::system::connections_allowed;
-use self::fresh::Fresh;
 use self::timers::Timers;
 use self::transfer::Files;
+use self::wait::Waiting;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
     EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
@@ -89,6 +93,8 @@ pub struct Settings {
     pub descriptors_max: usize,
     /// Connections to be served in all, before the server ends by itself.
     pub accepts: Option<u64>,
+    /// How long it polls before it sleeps, where events come closely; zero for never.
+    pub poll_for: Duration,
     /// Where the services' random numbers start; `None` for numbers that nobody can foresee.
     pub seed: Option<u64>,
 }
@@ -126,6 +132,7 @@ pub struct Reactor {
     listeners: Vec<SourceId>,
     run_queue: RunQueue,
     timers: Timers,
+    waiting: Waiting,
     /// Every read goes here: kept bytes in front, new ones behind.
     inbox: Box<[u8]>,
     effects: Effects,
@@ -150,6 +157,8 @@ pub struct Reactor {
     mail: VecDeque<(u8, Mail)>,
     /// What all UDP sockets share.
     udp: Udp,
+    /// Connections that the poller does not watch yet.
+    fresh: Vec<Fresh>,
     /// Programs that have a connection's socket.
     programs: Programs,
     /// With it threads wake the loop; the poller has room for one (mio's `Waker`).
@@ -158,8 +167,6 @@ pub struct Reactor {
     console: Option<SourceId>,
     /// Somebody is at the console.
     operator: bool,
-    /// Connections that the poller does not watch yet.
-    fresh: Vec<Fresh>,
     /// The threads that block in the loop's place.
     lanes: Option<Lanes>,
     /// Transfers of files.
@@ -188,6 +195,23 @@ pub fn outlive_size_limits() -> Result<(), StartError> {
     signals::outlive_size_limits().map_err(|error| StartError::io("the signals", &error))
 }
 
+/// Registers what the loop has for itself: the signals, the waker and the timer.
+fn watch_own(poll: &Poll, sources: &mut Sources) -> io::Result<(Waker, OwnedFd)> {
+    let mut signals = signals::install()?;
+    let id = sources.next_id();
+    poll.registry()
+        .register(&mut signals, token(id), Interest::READABLE)?;
+    sources.insert(Source::Signals(Box::new(signals)));
+    let waker = Waker::new(poll.registry(), token(sources.next_id()))?;
+    sources.insert(Source::Waker);
+    let timer = wait::timer()?;
+    let (id, descriptor) = (sources.next_id(), timer.as_raw_fd());
+    poll.registry()
+        .register(&mut SourceFd(&descriptor), token(id), Interest::READABLE)?;
+    sources.insert(Source::Timer);
+    Ok((waker, timer))
+}
+
 impl Reactor {
     /// A loop with the signal handlers installed and no listener yet.
     ///
@@ -202,14 +226,7 @@ impl Reactor {
             None => system::unforeseen()
                 .map_err(|error| StartError::io("the system's random numbers", &error))?,
         };
-        let mut signals = signals::install().map_err(fail)?;
-        let id = sources.next_id();
-        poll.registry()
-            .register(&mut signals, token(id), Interest::READABLE)
-            .map_err(fail)?;
-        sources.insert(Source::Signals(Box::new(signals)));
-        let waker = Waker::new(poll.registry(), token(sources.next_id())).map_err(fail)?;
-        sources.insert(Source::Waker);
+        let (waker, timer) = watch_own(&poll, &mut sources).map_err(fail)?;
         Ok(Self {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_POLL)),
@@ -221,6 +238,7 @@ impl Reactor {
             listeners: Vec::new(),
             run_queue: RunQueue::default(),
             timers: Timers::with_capacity(settings.connections_max + 64),
+            waiting: Waiting::new(settings.poll_for, timer),
             inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
             effects: Effects {
                 random: Random::seeded(seed),
@@ -237,6 +255,7 @@ impl Reactor {
             paused: false,
             mail: VecDeque::new(),
             udp: Udp::default(),
+            fresh: Vec::new(),
             programs: Programs::new(),
             waker: Arc::new(waker),
             console: None,
@@ -256,7 +275,6 @@ impl Reactor {
         u8::try_from(self.services.len() - 1).unwrap_or(u8::MAX)
     }
 
-            fresh: Vec::new(),
     /// Binds a listener of that service, the `place`th of its listeners; returns each endpoint
     /// that is bound, with its real port.
     ///
@@ -310,16 +328,8 @@ impl Reactor {
         self.stdout.wake();
         self.stderr.wake();
         let asleep = self.clock.now();
-        let timeout = self.timeout(asleep);
-        let interrupted = match self.poll.poll(&mut events, timeout) {
-            Ok(()) => false,
-            // A signal, perhaps that of going on after a stop; what is ready comes with the next poll.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                true
-            }
-            Err(error) => return Err(error),
-        };
+        let until = self.wake_at(asleep);
+        let interrupted = self.wait(&mut events, asleep, until)?;
         self.now = self.clock.now();
         let rests = self.run_queue.is_empty() && self.fresh.is_empty();
         let quiet = !interrupted && events.is_empty() && rests;
@@ -329,7 +339,7 @@ impl Reactor {
         // After a stop (Ctrl-Z), or with more events than one poll gives, sockets come first:
         // what arrived in time must not be beaten by a deadline.
         let crowd = events.iter().count() >= EVENTS_PER_POLL;
-        let stalled = timeout.is_some_and(|timeout| self.now.since(asleep) > timeout + STALL);
+        let stalled = self.now > until.max(asleep).after(STALL);
         self.events = Some(events);
         if (crowd || interrupted || (stalled && !quiet)) && self.late < LATE_ITERATIONS_MAX {
             self.late += 1;
@@ -342,6 +352,7 @@ impl Reactor {
                 self.turn(id);
             }
         }
+        self.serve_fresh();
         self.deliver_mail();
         self.bury();
         if self.paused {
@@ -353,22 +364,21 @@ impl Reactor {
             warn!(target: "switchboard", "slow: one iteration took {took:?}");
         }
         Ok(())
-        self.serve_fresh();
     }
 
-    /// How long the poll may sleep; `None` until an event comes.
-    fn timeout(&self, now: Moment) -> Option<Duration> {
+    /// Until when the poller may sleep; a moment that has come where there is work.
+    fn wake_at(&self, now: Moment) -> Moment {
         if !self.run_queue.is_empty()
+            || !self.fresh.is_empty()
             || !self.mail.is_empty()
             || matches!(self.state, State::CatchingUp { .. })
         {
-            return Some(Duration::ZERO);
+            return now;
         }
-        let mut next = self.timers.next().unwrap_or(Moment::NEVER);
-        if let State::Draining { until } = self.state {
-            next = next.min(until);
+        let next = self.timers.next().unwrap_or(Moment::NEVER);
+        match self.state {
+            State::Draining { until } => next.min(until),
+            _ => next,
         }
-        next.is_some().then(|| next.since(now))
     }
-            || !self.fresh.is_empty()
 }

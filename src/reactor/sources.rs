@@ -18,6 +18,8 @@ pub(super) enum Source {
     Console(Box<Console>),
     /// A thread has finished something.
     Waker,
+    /// A near deadline has come; which, the heap knows.
+    Timer,
     Listener(Box<Listener>),
     Datagram(Box<DatagramSocket>),
     Connection(Connection),
@@ -33,6 +35,7 @@ impl Source {
         match self {
             Self::Signals(_)
             | Self::Waker
+            | Self::Timer
             | Self::Console(_)
             | Self::Datagram(_)
             | Self::Program(_)

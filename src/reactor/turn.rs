@@ -42,7 +42,7 @@ impl Reactor {
             Plain::Whole => return,
         }
         match self.sources.get_mut(id) {
-            None => {}
+            None | Some(Source::Timer) => {}
             Some(Source::Signals(signals)) => {
                 let pending = signals.pending().collect();
                 self.take_signals(pending);

@@ -65,7 +65,7 @@ fn count(kind: Kind, transport: Transport, messages: u64) -> Outcome<(f64, f64)>
     file.push(&counts);
     let wrapper = ["valgrind", "--quiet", "--tool=callgrind"].map(OsString::from);
     let wrapper: Vec<OsString> = wrapper.into_iter().chain([file]).collect();
-    let server = Server::start_under(&wrapper, kind)?;
+    let server = Server::start_under(&wrapper, kind.counted())?;
     let mut load = Load::new(server.address("echo", transport)?, CONNECTIONS, 1)?;
     let mut done = load.drive(|done| done < messages, None)?;
     done += CONNECTIONS as u64;

@@ -34,6 +34,9 @@ const LOG_TAIL_BYTES: usize = 2000;
 pub enum Kind {
     /// The binary, logging warnings and errors only, as the peers would.
     Switchboard,
+    /// As the first, but it never polls before it sleeps: what is counted does not depend on how long
+    /// the waits are.
+    SwitchboardAsleep,
     /// The binary with its usual log, a line and more for each connection, into a file.
     SwitchboardLogging,
     /// A loop on mio that checks nothing; `echo` only.
@@ -59,6 +62,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Switchboard => "switchboard",
+            Self::SwitchboardAsleep => "switchboard, --poll-us=0",
             Self::SwitchboardLogging => "switchboard, logging",
             Self::Bare => "bare loop",
             Self::Tokio => "tokio, one thread",
@@ -72,6 +76,14 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
+    /// The server whose calls or instructions are counted in the place of this one.
+    pub fn counted(self) -> Self {
+        match self {
+            Self::Switchboard => Self::SwitchboardAsleep,
+            other => other,
+        }
+    }
+
     /// The command that starts it, behind the words of `wrapper`, if there are any.
     fn command(self, wrapper: &[OsString], directory: &TempDir) -> io::Result<Command> {
         let path = directory.path();
@@ -80,9 +92,12 @@ impl Kind {
             _ => "warn",
         };
         let peer = match self {
-            Self::Switchboard | Self::SwitchboardLogging => {
+            Self::Switchboard | Self::SwitchboardAsleep | Self::SwitchboardLogging => {
                 let mut command = wrapped(wrapper, env!("CARGO_BIN_EXE_switchboard").as_ref());
                 command.arg("serve");
+                if self == Self::SwitchboardAsleep {
+                    command.arg("--poll-us=0");
+                }
                 for service in ["echo", "sum", "slot"] {
                     command.arg(format!("{service}=tcp://127.0.0.1:0"));
                     let socket = path.join(format!("{service}.sock"));

@@ -149,7 +149,8 @@ fn count_calls(report: &mut Report) -> Outcome<()> {
     let mut alone = 0.0;
     for window in [WINDOWS[0], 1] {
         for kind in KINDS {
-            let server = Server::start(kind).map_err(|error| format!("{kind}: {error}"))?;
+            let server =
+                Server::start(kind.counted()).map_err(|error| format!("{kind}: {error}"))?;
             let calls = match count(&server, window, datagrams) {
                 Ok(calls) => calls,
                 Err(Failure::Strace(why)) => {

@@ -74,7 +74,7 @@ fn a_call_that_fails_once_harms_at_most_one_client() {
         "pipe2:error=EMFILE:when=2".to_owned(),
         "pidfd_open:error=EMFILE:when=2".to_owned(),
     ];
-    faults.extend((6..14).map(|nth| format!("epoll_ctl:error=ENOMEM:when={nth}")));
+    faults.extend((7..15).map(|nth| format!("epoll_ctl:error=ENOMEM:when={nth}")));
     faults.extend((2..8).map(|nth| format!("fcntl:error=EMFILE:when={nth}")));
     let running = faults
         .into_iter()

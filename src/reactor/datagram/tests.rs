@@ -93,6 +93,7 @@ pub(super) fn settings() -> Settings {
         connections_max: 10,
         descriptors_max: 10,
         accepts: None,
+        poll_for: Duration::ZERO,
         seed: None,
     }
 }
@@ -136,7 +137,7 @@ impl Loop {
     /// One iteration, once there is something to do; what is due later is no reason to wait.
     pub(in crate::reactor::datagram) fn iterate(&mut self) {
         let now = self.reactor.clock.now();
-        if self.reactor.timeout(now) != Some(Duration::ZERO) {
+        if self.reactor.wake_at(now) > now {
             // A poller is readable where it has events; it keeps them.
             let (mut watch, mut events) = (Poll::new().unwrap(), Events::with_capacity(1));
             let fd = self.reactor.poll.as_raw_fd();
@@ -181,7 +182,11 @@ impl Loop {
 
     /// Goes round until nothing is left to do now.
     pub(super) fn work(&mut self) {
-        while self.reactor.timeout(self.reactor.clock.now()) == Some(Duration::ZERO) {
+        let has_work = |reactor: &Reactor| {
+            let now = reactor.clock.now();
+            reactor.wake_at(now) <= now
+        };
+        while has_work(&self.reactor) {
             self.iterate();
         }
     }
