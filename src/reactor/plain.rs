@@ -4,12 +4,15 @@
 //! answer that is nothing but bytes, with the connection looked up once. Whatever else comes up is
 //! left to them at the point where it came up. What it saves is in docs/PERFORMANCE.md.
 
+use std::time::Duration;
+
 use log::trace;
 
 use super::Reactor;
 use super::connection::{Connection, Intake, Phase};
 use super::hex::Said;
 use super::sources::Source;
+use super::timers::Timers;
 use super::turn::Got;
 use crate::config::limits::{READ_BYTES_MAX, WRITE_BYTES_MAX};
 use crate::service::{Entry, SourceId};
@@ -58,12 +61,12 @@ impl Reactor {
         };
         let input = &inbox[..count];
         let (entry, number) = (served.entry, c.number);
-        trace!(
-            target: "switchboard",
-            "{} #{number} receives{}",
-            entry.name,
-            Said { bytes: input, secret: entry.secret }
-        );
+        let (name, secret) = (entry.name, entry.secret);
+        let said = Said {
+            bytes: input,
+            secret,
+        };
+        trace!(target: "switchboard", "{name} #{number} receives{said}");
         let used = served.host.receive(c.session, input, call);
         if used > 0 {
             c.active_at = *now;
@@ -84,11 +87,7 @@ impl Reactor {
         if c.readable {
             self.run_queue.push(id, &mut c.queued);
         }
-        // What the heap holds comes early enough, if it holds anything.
-        if !c.armed.is_some() {
-            let deadline = c.next_deadline(self.settings.idle_timeout);
-            self.timers.arm(id, deadline, &mut c.armed);
-        }
+        c.arm_again(id, &mut self.timers, self.settings.idle_timeout);
         Plain::Whole
     }
 }
@@ -109,6 +108,15 @@ impl Connection {
             Said { bytes: &output[..taken], secret: entry.secret }
         );
         taken
+    }
+
+    /// Sees that a deadline will come up. What the heap holds comes early enough, if it holds anything.
+    #[inline]
+    fn arm_again(&mut self, id: SourceId, timers: &mut Timers, idle: Option<Duration>) {
+        if !self.armed.is_some() {
+            let deadline = self.next_deadline(idle);
+            timers.arm(id, deadline, &mut self.armed);
+        }
     }
 
     /// Whether nothing but a read is to be done: its session takes input, and nothing is kept.

@@ -15,8 +15,9 @@ use crate::{echo, short};
 
 pub const ABOUT: &str = "\
 Counted by `strace -f -c` in the server, which slows it down. *1 connection* sends the next message of
-64 bytes when the last is back: waiting, reading, writing are three, where nothing polls. *50 connections* do the same, and
-one wait tells of several. *short* connections send 6 bytes, read them back and close, 16 at a time.";
+64 bytes when the last is back: waiting, reading, writing are three, where nothing polls. *50
+connections* do the same, and one wait tells of several. *short* connections send 6 bytes, read them
+back and close, 16 at a time.";
 
 /// What switchboard promises for a quiet connection: one wait, one read, one write, and something for
 /// strace's own coming and going.
