@@ -175,7 +175,10 @@ impl Reactor {
                         self.close_own_socket(own);
                     }
                 }
-                Stream::Tcp(_) | Stream::Unix(_) => self.live -= 1,
+                Stream::Tcp(_) | Stream::Unix(_) => {
+                    self.live -= 1;
+                    self.files.closed(id);
+                }
             }
             // Dropping the socket ends its registration too, unless somebody has a copy of it.
             if c.program.is_some() {
@@ -285,12 +288,17 @@ impl Connection {
                     return 0;
                 }
                 Err(error) => {
-                    self.reason = Some(CloseReason::from_errno(error.raw_os_error()));
-                    self.phase = Phase::Dead;
+                    self.write_failed(CloseReason::from_errno(error.raw_os_error()));
                     return 0;
                 }
             }
         }
+    }
+
+    /// The socket takes no more, and what it had not taken is lost: that is why the connection ended.
+    pub(super) fn write_failed(&mut self, reason: CloseReason) {
+        self.reason = Some(reason);
+        self.phase = Phase::Dead;
     }
 
     /// Asks the poller for writability while output waits, and no longer: one call each way.

@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
 use rustix::process::Pid;
-use switchboard::config::limits::FILE_THREADS;
+use switchboard::config::limits::{FILE_THREADS, SEND_BUFFERS_MAX};
 
 use crate::support::folder::{Filer, Folder, content};
 use crate::support::rounds::{ROUNDS, Timely, in_one_of};
+use crate::support::socket::Kind;
 use crate::support::stream::one_at_a_time;
 use crate::support::trips::Trips;
 use crate::support::{can_inject, process, wait_until};
@@ -29,7 +32,7 @@ fn two_hundred_clients_that_stop_reading_cost_no_memory() {
     let before = process::anonymous_bytes(server.pid());
     let mut stopped: Vec<_> = (0..200)
         .map(|number| {
-            let mut filer = Filer::new(crate::support::socket::Kind::BOTH[number % 2], &server);
+            let mut filer = Filer::new(Kind::BOTH[number % 2], &server);
             assert!(filer.ask("get big").starts_with("ok 67108864 "));
             filer
         })
@@ -51,6 +54,53 @@ fn two_hundred_clients_that_stop_reading_cost_no_memory() {
     let got = stopped[100].bytes(64 * MIB as usize);
     assert!(got == content(64 * MIB as usize, 1));
     drop(stopped);
+    server.stop();
+}
+
+/// Bytes that the server has sent and its client has not read.
+fn unread(filer: &Filer) -> u64 {
+    filer.0.buffer().len() as u64 + ioctl_fionread(filer.0.get_ref().as_fd()).unwrap()
+}
+
+#[test]
+fn who_leaves_the_end_unread_holds_one_of_the_large_buffers() {
+    let folder = Folder::new();
+    folder.write("x", &content(4 * MIB as usize, 1));
+    let _turn = one_at_a_time();
+    let server = folder.server("").start();
+    let mut trips = Trips::new(&server);
+    let kept: Vec<_> = (0..SEND_BUFFERS_MAX)
+        .map(|_| {
+            let mut filer = Filer::new(Kind::Unix, &server);
+            assert!(filer.ask("get x").starts_with("ok 4194304 "));
+            filer.bytes(4 * MIB as usize - (64 << 10));
+            filer
+        })
+        .collect();
+    // The server has its turns, and has sent all to them.
+    for filer in &kept {
+        wait_until("the end is sent", || unread(filer) == 64 << 10);
+    }
+    let mut one_more = Filer::new(Kind::Unix, &server);
+    assert!(one_more.ask("get x").starts_with("ok 4194304 "));
+    for _ in 0..50 {
+        trips.trip();
+    }
+    // What the kernel gives by itself, and what is begun within it.
+    let usual = fs::read_to_string("/proc/sys/net/core/wmem_default").unwrap();
+    let most = usual.trim().parse::<u64>().unwrap() + (128 << 10);
+    assert!(unread(&one_more) <= most, "{} bytes", unread(&one_more));
+    // One that leaves makes room for another.
+    drop(kept);
+    wait_until("another has a large one", || {
+        let mut another = Filer::new(Kind::Unix, &server);
+        assert!(another.ask("get x").starts_with("ok 4194304 "));
+        for _ in 0..50 {
+            trips.trip();
+        }
+        unread(&another) > most
+    });
+    drop(one_more);
     server.stop();
 }
 

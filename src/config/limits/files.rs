@@ -33,8 +33,8 @@ pub const SEND_BUFFER_TCP: usize = 4 * 1024 * 1024;
 /// The same over Unix sockets, whose own buffer of some 200 KiB wakes both ends ten times as often.
 pub const SEND_BUFFER_UNIX: usize = 1024 * 1024;
 
-/// Transfers at once that have such buffers, so that peers that stop reading fill no more than 512 MiB
-/// of the kernel's memory by them.
+/// Connections that have such buffers, from their first transfer until they are closed, so that peers
+/// that stop reading fill no more than 512 MiB of the kernel's memory by them.
 pub const SEND_BUFFERS_MAX: usize = 64;
 
 /// Bytes that a lane reads ahead of a transfer whose file is not in the page cache.

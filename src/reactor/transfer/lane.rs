@@ -70,6 +70,11 @@ impl Files {
         &mut self.scratch
     }
 
+    /// That connection is closed, and so is its socket.
+    pub(in crate::reactor) fn closed(&mut self, id: SourceId) {
+        self.pages.closed(id);
+    }
+
     pub(in crate::reactor) fn submit(&mut self, id: SourceId, job: FileJob) {
         if let Err(job) = self.lane.push(id, job) {
             self.waiting.push_back((id, job));

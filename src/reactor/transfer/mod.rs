@@ -33,7 +33,7 @@ impl Reactor {
             return;
         };
         let pumped = match c.sends_file() {
-            true => c.pump(files),
+            true => c.pump(id, files),
             false if c.flush() => Pumped::Moved,
             false => Pumped::Blocked,
         };

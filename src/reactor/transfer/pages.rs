@@ -11,7 +11,6 @@
 use std::fs::{self, File};
 use std::io::IoSliceMut;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
@@ -25,7 +24,7 @@ use crate::config::limits::{
 };
 use crate::reactor::connection::Connection;
 use crate::reactor::stream::Stream;
-use crate::service::TransferEnd;
+use crate::service::{CloseReason, SourceId, TransferEnd};
 
 /// What a buffer may hold where the kernel does not say: as much as a window of TCP can be.
 const UNKNOWN: u64 = 1 << 30;
@@ -38,12 +37,10 @@ pub(super) struct Pages {
     margin_unix: u64,
     /// The send buffer for TCP; `None` where the kernel's own choice may become larger.
     buffer_tcp: Option<usize>,
-    /// Counts those that have large buffers.
-    large: Arc<()>,
+    /// Those that have large buffers: until they are closed, since what a peer has not read stays there
+    /// when the transfer has long ended.
+    large: Vec<SourceId>,
 }
-
-/// Held by a transfer that has a large buffer.
-pub(super) type Large = Arc<()>;
 
 impl Default for Pages {
     /// For a kernel that says nothing.
@@ -82,7 +79,7 @@ impl Pages {
             // What a peer has not read counts in our buffer.
             margin_unix: unix + PAGES_MARGIN_EXTRA,
             buffer_tcp: send.filter(helps).map(|_| SEND_BUFFER_TCP),
-            large: Arc::default(),
+            large: Vec::new(),
         }
     }
 
@@ -102,18 +99,26 @@ impl Pages {
         usize::try_from(piece).unwrap_or(0)
     }
 
-    /// Gives the socket a large send buffer, if there are not too many of them.
-    fn enlarge(&self, stream: &Stream) -> Option<Large> {
+    /// Gives the socket of that connection a large send buffer, if there are not too many of them.
+    fn enlarge(&mut self, id: SourceId, stream: &Stream) {
         let bytes = match stream {
-            Stream::Tcp(_) => self.buffer_tcp?,
-            Stream::Unix(_) => SEND_BUFFER_UNIX,
-            Stream::Flow { .. } => return None,
+            Stream::Tcp(_) => self.buffer_tcp,
+            Stream::Unix(_) => Some(SEND_BUFFER_UNIX),
+            Stream::Flow { .. } => None,
         };
-        if Arc::strong_count(&self.large) > SEND_BUFFERS_MAX {
-            return None;
+        if let Some(bytes) = bytes
+            && self.large.len() < SEND_BUFFERS_MAX
+            && !self.large.contains(&id)
+            && let Ok(socket) = stream.socket()
+            && set_socket_send_buffer_size(socket, bytes).is_ok()
+        {
+            self.large.push(id);
         }
-        set_socket_send_buffer_size(stream.socket().ok()?, bytes).ok()?;
-        Some(Arc::clone(&self.large))
+    }
+
+    /// That connection is closed.
+    pub(super) fn closed(&mut self, id: SourceId) {
+        self.large.retain(|large| *large != id);
     }
 }
 
@@ -145,14 +150,19 @@ impl Sending {
 
 impl Connection {
     /// Sends a piece of a file without a copy; `None` where it has to be copied.
-    pub(super) fn pump_pages(&mut self, sending: &mut Sending, pages: &Pages) -> Option<Pumped> {
+    pub(super) fn pump_pages(
+        &mut self,
+        id: SourceId,
+        sending: &mut Sending,
+        pages: &mut Pages,
+    ) -> Option<Pumped> {
         let len = pages.piece(&self.stream, sending.end - sending.at);
         if len == 0 || sending.copies || sending.failed.is_some() {
             return None;
         }
         if !sending.begun {
             sending.begun = true;
-            sending.large = pages.enlarge(&self.stream);
+            pages.enlarge(id, &self.stream);
         }
         let len = sending.cached(len);
         if len == 0 {
@@ -175,12 +185,19 @@ impl Connection {
                 Some(Pumped::Blocked)
             }
             Err(Errno::INTR) => Some(Pumped::Moved),
-            // The file system can't do it, or something is wrong with the file or the socket. Which,
-            // copying tells.
-            Err(_) => {
-                sending.copies = true;
-                None
-            }
+            Err(errno) => match CloseReason::from_errno(Some(errno.raw_os_error())) {
+                // The socket says it once: the next call would be told something else.
+                reason @ (CloseReason::Reset | CloseReason::Vanished) => {
+                    self.write_failed(reason);
+                    Some(Pumped::Blocked)
+                }
+                // The file system can't do it, or something is wrong with the file or the socket.
+                // Which, copying tells.
+                _ => {
+                    sending.copies = true;
+                    None
+                }
+            },
         }
     }
 }

@@ -5,11 +5,10 @@ use std::io::IoSliceMut;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
 use super::lane::{FileJob, Files};
-use super::pages::Large;
 use crate::config::limits::READ_AHEAD_BYTES;
 use crate::reactor::buffer::Outbound;
 use crate::reactor::connection::{Connection, Phase};
-use crate::service::{SendFile, TransferEnd};
+use crate::service::{SendFile, SourceId, TransferEnd};
 
 /// What is left of a range.
 pub(in crate::reactor) struct Sending {
@@ -27,8 +26,6 @@ pub(in crate::reactor) struct Sending {
     pub(super) begun: bool,
     /// Sending without a copy is refused.
     pub(super) copies: bool,
-    /// Its place among those with a large buffer.
-    pub(super) large: Option<Large>,
     /// The lane reads ahead.
     pub(in crate::reactor) cold: bool,
 }
@@ -57,7 +54,6 @@ impl Sending {
             failed: None,
             begun: false,
             copies: false,
-            large: None,
             cold: false,
         }
     }
@@ -125,11 +121,11 @@ impl Connection {
     }
 
     /// Sends one budget of the file.
-    pub(super) fn pump(&mut self, files: &mut Files) -> Pumped {
+    pub(super) fn pump(&mut self, id: SourceId, files: &mut Files) -> Pumped {
         let Some(mut outbound) = self.outbound.take() else {
             return Pumped::Blocked;
         };
-        let pumped = self.pump_from(&mut outbound, files);
+        let pumped = self.pump_from(id, &mut outbound, files);
         if !matches!(pumped, Pumped::Ended(_)) && self.phase != Phase::Dead {
             self.outbound = Some(outbound);
         }
@@ -137,11 +133,11 @@ impl Connection {
         pumped
     }
 
-    fn pump_from(&mut self, outbound: &mut Outbound, files: &mut Files) -> Pumped {
+    fn pump_from(&mut self, id: SourceId, outbound: &mut Outbound, files: &mut Files) -> Pumped {
         let Some(sending) = &mut outbound.file else {
             return Pumped::Blocked;
         };
-        if let Some(pumped) = self.pump_pages(sending, &files.pages) {
+        if let Some(pumped) = self.pump_pages(id, sending, &mut files.pages) {
             return pumped;
         }
         let bytes = match sending.at == sending.end {
