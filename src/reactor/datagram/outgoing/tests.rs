@@ -133,3 +133,37 @@ fn what_is_refused_as_one_goes_out_one_by_one() {
     assert_eq!(outgoing.flush(&socket()).sent, 6);
     assert_eq!(heard(&receiver), [40; 6]);
 }
+
+#[test]
+fn what_goes_out_as_one_leaves_from_the_address_that_was_asked() {
+    for (any, to, from) in [
+        ("0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"),
+        ("[::]:0", "[::1]:0", "::1"),
+    ] {
+        let receiver = UdpSocket::bind(to).unwrap();
+        let (to, from) = (receiver.local_addr().unwrap(), from.parse().unwrap());
+        let socket = Socket::bind(any.parse().unwrap()).unwrap();
+        let port = socket.inner.local_addr().unwrap().port();
+        let local = Local {
+            ip: from,
+            interface: 1,
+            many: false,
+        };
+        let mut outgoing = Outgoing::default();
+        // As one, as single ones, and as one again, with a shorter one at its end.
+        let lengths = [
+            1_000, 1_000, 1_000, 1_000, 1_000, 5, 70, 80, 300, 300, 300, 300, 9,
+        ];
+        for (number, len) in lengths.iter().enumerate() {
+            assert!(outgoing.push(&vec![number as u8; *len], to, Some(local)));
+        }
+        assert_eq!(outgoing.flush(&socket).sent, lengths.len() as u64);
+        assert_eq!(outgoing.together_max, usize::MAX);
+        let mut buffer = [0; 2_000];
+        for (number, len) in lengths.iter().enumerate() {
+            let (got, at) = receiver.recv_from(&mut buffer).unwrap();
+            assert_eq!((got, at), (*len, SocketAddr::new(from, port)));
+            assert!(buffer[..got].iter().all(|byte| *byte == number as u8));
+        }
+    }
+}
