@@ -89,6 +89,14 @@ impl Effects {
         self.ends.push(self.bytes.len());
     }
 
+    /// Sends a packet, and returns its bytes for when it has to go out again.
+    pub(super) fn send_and_keep(&mut self, packet: &Packet<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        packet.write(&mut bytes);
+        self.send_bytes(&bytes);
+        bytes
+    }
+
     pub(super) fn send_bytes(&mut self, datagram: &[u8]) {
         self.bytes.extend_from_slice(datagram);
         self.ends.push(self.bytes.len());

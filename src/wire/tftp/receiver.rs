@@ -86,9 +86,7 @@ impl Receiver {
         match granted.is_empty() {
             true => receiver.acknowledge(now, effects),
             false => {
-                let mut answer = Vec::new();
-                Packet::Oack(granted).write(&mut answer);
-                effects.send_bytes(&answer);
+                let answer = effects.send_and_keep(&Packet::Oack(granted));
                 receiver.phase = Phase::Granting(answer);
                 receiver.pace.wait(now);
             }
@@ -103,13 +101,10 @@ impl Receiver {
     /// from the beginning: a client that has a part of it then starts over.
     pub fn get(request: &Request<'_>, most: u64, now: Duration, effects: &mut Effects) -> Self {
         let options = request.options.askable(request.mode);
-        let mut bytes = Vec::new();
-        Packet::Read(Request {
+        let bytes = effects.send_and_keep(&Packet::Read(Request {
             options,
             ..*request
-        })
-        .write(&mut bytes);
-        effects.send_bytes(&bytes);
+        }));
         let pace = Pace::new(None, true, now);
         let room = Room { kept: 0, most };
         let phase = Phase::Asking(bytes, options);

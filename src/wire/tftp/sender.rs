@@ -83,9 +83,7 @@ impl Sender {
         match granted.is_empty() {
             true => sender.fill_or_send(now, effects),
             false => {
-                let mut answer = Vec::new();
-                Packet::Oack(granted).write(&mut answer);
-                effects.send_bytes(&answer);
+                let answer = effects.send_and_keep(&Packet::Oack(granted));
                 sender.phase = Phase::Granting(answer);
                 sender.pace.wait(now);
             }
@@ -98,13 +96,10 @@ impl Sender {
     /// grant means from the beginning: [`Effect::Agreed`] says where.
     pub fn put(request: &Request<'_>, size: u64, now: Duration, effects: &mut Effects) -> Self {
         let options = request.options.askable(request.mode);
-        let mut bytes = Vec::new();
-        Packet::Write(Request {
+        let bytes = effects.send_and_keep(&Packet::Write(Request {
             options,
             ..*request
-        })
-        .write(&mut bytes);
-        effects.send_bytes(&bytes);
+        }));
         let pace = Pace::new(None, true, now);
         let phase = Phase::Asking(bytes, options);
         let mut sender = Self::new(phase, request.mode, Terms::default(), size, pace);
