@@ -184,7 +184,8 @@ impl Connection {
                 self.writable = false;
                 Some(Pumped::Blocked)
             }
-            Err(Errno::INTR) => Some(Pumped::Moved),
+            // A signal came first: this turn copies, so each brings the transfer further.
+            Err(Errno::INTR) => None,
             Err(errno) => match CloseReason::from_errno(Some(errno.raw_os_error())) {
                 // The socket says it once: the next call would be told something else.
                 reason @ (CloseReason::Reset | CloseReason::Vanished) => {
