@@ -286,3 +286,53 @@ fn beside_uploads_to_a_slow_disk() -> Timely {
     server.stop();
     trips.p99_below("beside uploads to a slow disk", Duration::from_millis(10))
 }
+
+#[test]
+fn whatever_sendfile_says_a_file_comes_whole_or_ends_as_one_that_did_not() {
+    if !can_inject() {
+        return;
+    }
+    let folder = Folder::new();
+    let bytes = content(8 * MIB as usize, 1);
+    folder.write("x", &bytes);
+    for (what, end) in [
+        ("error=EINVAL", None),
+        ("error=ENOSYS:when=2", None),
+        ("error=EIO:when=3", None),
+        ("error=EINTR", None),
+        ("error=EPIPE:when=2", Some("the client broke it off")),
+        ("error=ETIMEDOUT:when=2", Some("the network lost it")),
+        ("retval=0:when=2", Some("the file has changed meanwhile")),
+    ] {
+        let (inject, trace) = (format!("inject=sendfile:{what}"), folder.beside("trace"));
+        let trace = trace.display().to_string();
+        let server = folder
+            .server("")
+            .wrapped(&[
+                "strace",
+                "-f",
+                "-o",
+                &trace,
+                "-e",
+                "trace=sendfile",
+                "-e",
+                &inject,
+            ])
+            .start();
+        let mut filer = Filer::new(Kind::Unix, &server);
+        filer.say(b"get x\nquit\n");
+        assert!(filer.line().starts_with("ok 8388608 "));
+        let (rest, _) = filer.rest();
+        match end {
+            None => assert!(rest == [&bytes[..], b"ok bye\n"].concat(), "{what}"),
+            Some(end) => {
+                assert!(
+                    rest.len() < bytes.len() && bytes.starts_with(&rest),
+                    "{what}"
+                );
+                server.wait_for_log(end);
+            }
+        }
+        server.stop();
+    }
+}
