@@ -49,7 +49,8 @@ pub fn run(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-fn round(server: &Server, mut load: Load) -> Outcome<Round> {
+/// One round of a load, which is finished then.
+pub fn round(server: &Server, mut load: Load) -> Outcome<Round> {
     load.drive_for(WARM_UP, None)?;
     let mut latency = latencies()?;
     let cpu = server.cpu_time()?;

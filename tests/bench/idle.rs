@@ -1,20 +1,30 @@
 //! Idle: what a server keeps for a connection on which nothing happens.
 
+use crate::echo::{Load, round};
 use crate::link::{Link, Transport};
+use crate::load::{Round, Series};
 use crate::machine::connections_max;
-use crate::report::{Outcome, Report, Table, whole};
+use crate::report::{Outcome, Report, Table, micros, whole};
 use crate::server::{Kind, Server, WITH_PEERS};
 
 pub const ABOUT: &str = "\
 Unix connections that stay open, each after one echo. Bytes are the server's anonymous memory
 (smaps_rollup) with them less without them, for each; the kernel's own for a socket, several
 hundred, is not in it. The peers keep a buffer of 4,096 bytes a connection. A thread for each is
-more than some machines allow, so that peer holds fewer connections.";
+more than some machines allow, so that peer holds fewer connections.
+
+Then all of so many connections echo, one message of 64 bytes under way on each, beside 50 that do.";
 
 const MESSAGE: [u8; 64] = [b'm'; 64];
 
 /// Connections before the first reading, so that what is made once has been made.
 const WARM_UP: usize = 20;
+
+/// Busy connections that many are compared with.
+const FEW: usize = 50;
+
+/// Fewer than in `echo`, because each connects them all.
+const CROWD_ROUNDS: u32 = 7;
 
 pub fn run(report: &mut Report) -> Outcome<()> {
     let wanted: usize = report.pick(15_000, 2000);
@@ -58,6 +68,46 @@ pub fn run(report: &mut Report) -> Outcome<()> {
         );
         report.check(each < bytes_max, &promise);
     }
+    println!();
+    crowd(report, most)
+}
+
+/// What a message costs where very many connections are busy, beside what it costs with few.
+fn crowd(report: &mut Report, most: usize) -> Outcome<()> {
+    let server = Server::start(Kind::Switchboard)?;
+    let address = server.address("echo", Transport::Unix)?;
+    let mut all = [FEW, most].map(|connections| Series {
+        name: format!("{} connections", whole(connections as f64)),
+        rounds: Vec::new(),
+    });
+    for _ in 0..report.pick(CROWD_ROUNDS, 1) {
+        for (series, connections) in all.iter_mut().zip([FEW, most]) {
+            let load = Load::new(address, connections, 1)?;
+            series.rounds.push(round(&server, load)?);
+        }
+    }
+    let mut table = Table::new(&[
+        "connections",
+        "messages/s",
+        "p50 µs",
+        "server CPU µs/message",
+    ]);
+    for series in &all {
+        table.row(vec![
+            series.name.clone(),
+            whole(series.middle(Round::rate)),
+            micros(series.middle(|round| round.quantile_us(0.5))),
+            format!("{:.2}", series.middle(Round::cpu_us)),
+        ]);
+    }
+    println!("{table}");
+    let [few, many] = &all;
+    let ratio = many.ratio(few, Round::cpu_us);
+    let goal = format!(
+        "CPU for a message with {} {ratio:.2} of that with {FEW}, at most 1.10",
+        many.name
+    );
+    report.goal(ratio <= 1.1, &goal);
     Ok(())
 }
 

@@ -189,6 +189,10 @@ fn a_copy_made_while_clients_write_is_whole_and_has_all_that_was_acknowledged() 
                 }
             });
         }
+        // Each copy then has something of every writer.
+        wait_until("a first item of each", || {
+            stored.iter().all(|count| count.load(Ordering::Relaxed) > 0)
+        });
         for number in 0..COPIES {
             let path = data.beside(&format!("copy {number}.db"));
             let before = stored.each_ref().map(|count| count.load(Ordering::Relaxed));
