@@ -12,10 +12,11 @@ pub const FILE_WORK_THREADS: usize = 4;
 /// Bytes of answers after which a client's next command waits until they have gone out.
 pub const FILES_ANSWER_BYTES: usize = 16 * 1024;
 
-/// Bytes of a file that one turn copies to a peer, through a buffer that all connections share.
-pub const TRANSFER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a file that one turn copies to a peer, through a buffer that all connections share. In
+/// smaller pieces a byte costs more, because each wakes the peer (decision 0029).
+pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of a file that one turn sends without a copy, which takes as long.
+/// Bytes of a file that one turn sends without a copy.
 pub const PAGES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Between two places of a file where the page cache is asked whether it has it: as much as the kernel
