@@ -28,8 +28,9 @@ const WARM_UP: Duration = Duration::from_millis(50);
 /// No answer for so long means that it will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     Kind::Switchboard,
+    Kind::SwitchboardAsleep,
     Kind::SwitchboardLogging,
     Kind::Tokio,
     Kind::Threads,
