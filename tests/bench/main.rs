@@ -6,7 +6,7 @@
 //! in turns, several rounds each, because only ratios taken close together mean anything on a
 //! machine that does other things as well. `docs/PERFORMANCE.md` says how to read the tables.
 //!
-//!     cargo bench                     all workloads, about ten minutes
+//!     cargo bench                     all workloads, about fifteen minutes
 //!     cargo bench -- echo slot        those whose name contains one of the words
 //!     cargo bench -- --smoke          a short run of each
 //!
@@ -32,6 +32,7 @@ mod start;
 mod sum;
 mod tftp;
 mod udp;
+mod visits;
 
 use std::env;
 use std::process::ExitCode;

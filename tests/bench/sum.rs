@@ -2,14 +2,15 @@
 
 pub mod stream;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mio::{Events, Poll, Token};
+use mio::{Poll, Token};
 
 use crate::link::{Address, PolledLink, Transport};
-use crate::load::{ROUND_LENGTH, ROUNDS, Round, add_rows, in_turns, latencies, nanos, table};
+use crate::load::{ROUND_LENGTH, ROUNDS, Round, add_rows, in_turns, table};
 use crate::report::{Outcome, Report};
 use crate::server::{Kind, Server};
+use crate::visits::{Visit, drive};
 
 pub const ABOUT: &str = "\
 Connect, send `5`, `-7`, `0` as lines, read `Result = -2` until the server ends the connection; 16
@@ -19,14 +20,8 @@ connections at any time. Latency is from before the connecting to the end of the
 const REQUEST: &[u8] = b"5\n-7\n0\n";
 const REPLY: &[u8] = b"Result = -2\n";
 
-/// Connections open at any time.
-const CONNECTIONS: usize = 16;
-
 /// Before a round counts.
 const WARM_UP: Duration = Duration::from_millis(50);
-
-/// No answer for so long means that it will not come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 const KINDS: [Kind; 5] = [
     Kind::Switchboard,
@@ -49,25 +44,22 @@ pub fn run(report: &mut Report) -> Outcome<()> {
 
 fn round(server: &Server, transport: Transport) -> Outcome<Round> {
     let address = server.address("sum", transport)?;
-    drive(address, WARM_UP, server)?;
-    drive(address, ROUND_LENGTH, server)
+    drive::<Client>(address, server, |_, elapsed| elapsed < WARM_UP)?;
+    drive::<Client>(address, server, |_, elapsed| elapsed < ROUND_LENGTH)
 }
 
 /// One request under way.
 struct Client {
     link: PolledLink,
-    begun: Instant,
     reply: Vec<u8>,
 }
 
-impl Client {
+impl Visit for Client {
     fn begin(address: &Address, poll: &Poll, token: Token) -> Outcome<Self> {
-        let begun = Instant::now();
         let mut link = address.connect()?.register(poll.registry(), token)?;
         link.send(REQUEST)?;
         Ok(Self {
             link,
-            begun,
             reply: Vec::with_capacity(REPLY.len()),
         })
     }
@@ -84,44 +76,4 @@ impl Client {
         }
         Ok(false)
     }
-}
-
-/// Keeps so many requests under way for so long, then waits for the last of them.
-fn drive(address: &Address, length: Duration, server: &Server) -> Outcome<Round> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(CONNECTIONS);
-    let mut latency = latencies()?;
-    let mut clients = Vec::new();
-    let cpu = server.cpu_time()?;
-    let start = Instant::now();
-    for number in 0..CONNECTIONS {
-        clients.push(Some(Client::begin(address, &poll, Token(number))?));
-    }
-    while clients.iter().any(Option::is_some) {
-        poll.poll(&mut events, Some(PATIENCE))?;
-        if events.is_empty() {
-            return Err("no reply came for ten seconds".into());
-        }
-        for event in &events {
-            let place = &mut clients[event.token().0];
-            let Some(client) = place else { continue };
-            if !client.take()? {
-                continue;
-            }
-            let now = Instant::now();
-            latency.record(nanos(now - client.begun))?;
-            *place = None;
-            if now - start < length {
-                *place = Some(Client::begin(address, &poll, event.token())?);
-            }
-        }
-    }
-    let elapsed = start.elapsed();
-    let cpu = server.cpu_time()?.saturating_sub(cpu);
-    Ok(Round {
-        done: latency.len(),
-        elapsed,
-        cpu,
-        latency,
-    })
 }
