@@ -3,15 +3,19 @@
 //! A terminal that was stopped with Ctrl-S, a pipe that nobody reads or a full disk would block or
 //! fail a write. Here a line is queued, one thread for each stream writes it, and what finds the
 //! queue full is dropped and counted; the count is written once there is room again.
+//!
+//! The writers have a table of descriptors of their own: a process whose threads share one pays for it
+//! in every call (docs/decisions/0040-writers-with-their-own-descriptors.md).
 //! This file, `input.rs` and `spawner.rs` start all threads of the server.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -49,7 +53,8 @@ struct Queue {
 }
 
 impl Output {
-    /// Standard output.
+    /// Standard output. To be called before the process opens anything whose closing counts: the
+    /// thread keeps what is open at this moment, to the end of the process.
     ///
     /// # Errors
     /// Where the system refuses a thread.
@@ -57,7 +62,7 @@ impl Output {
         Self::start("stdout", rustix::stdio::stdout)
     }
 
-    /// Standard error.
+    /// Standard error. As [`Output::stdout`], to be called early.
     ///
     /// # Errors
     /// Where the system refuses a thread.
@@ -73,11 +78,19 @@ impl Output {
             emptied: Condvar::new(),
         });
         let writer = Arc::clone(&shared);
+        let apart = Arc::new(Barrier::new(2));
+        let reached = Arc::clone(&apart);
         thread::Builder::new()
             .name(format!("write-{name}"))
             .spawn(move || {
+                // Where it is refused (some containers), the table stays shared, which is only slower.
+                let _ = unshare(CloneFlags::CLONE_FILES);
+                reached.wait();
                 write_lines(&writer, stream);
             })?;
+        // A socket that the loop opened before that would be open in the thread too, and its peer
+        // would not see it closed.
+        apart.wait();
         Ok(Self { shared })
     }
 

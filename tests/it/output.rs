@@ -348,3 +348,34 @@ fn what_stdin_is_makes_no_difference() {
         server.storm(10);
     }
 }
+
+/// Whether this system lets a thread have its own table of descriptors; some containers do not.
+fn tables_can_be_apart() -> bool {
+    thread::spawn(|| nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).is_ok())
+        .join()
+        .unwrap()
+}
+
+#[test]
+fn the_writers_hold_no_socket_of_the_loop() {
+    let server = Server::start(&["echo=unix:DIR/echo.sock"]);
+    let threads = format!("/proc/{}/task", server.pid());
+    let writers = fs::read_dir(threads).unwrap().filter_map(|thread| {
+        let thread = thread.unwrap().path();
+        let name = fs::read_to_string(thread.join("comm")).unwrap();
+        name.starts_with("write-").then_some(thread)
+    });
+    let mut count = 0;
+    for writer in writers {
+        count += 1;
+        let open = fs::read_dir(writer.join("fd")).unwrap();
+        let open: Vec<PathBuf> = open
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .collect();
+        // The poller is opened before any socket.
+        let poller = PathBuf::from("anon_inode:[eventpoll]");
+        assert_ne!(open.contains(&poller), tables_can_be_apart(), "{open:?}");
+    }
+    assert_eq!(count, 2);
+    server.stop();
+}
