@@ -19,6 +19,8 @@ pub enum CloseReason {
     FileFailed,
     /// What came of the peer's file is kept, and the peer can go on with it later.
     UploadCut,
+    /// The service did not take the peer's file, and nothing of it is kept.
+    UploadRefused,
     /// Whether the peer's change is done nobody knows: the disk failed in the middle.
     OutcomeUnknown,
     /// The peer's message was empty.
@@ -86,6 +88,9 @@ impl fmt::Display for CloseReason {
             Self::FileChanged => "the server ended it: the file has changed meanwhile",
             Self::FileFailed => "the server ended it: the file could not be read",
             Self::UploadCut => "the upload is not whole; what came of it is kept",
+            Self::UploadRefused => {
+                "the server ended it: the upload was refused; nothing of it is kept"
+            }
             Self::OutcomeUnknown => {
                 "the server ended it: the disk failed, and nobody knows how far"
             }

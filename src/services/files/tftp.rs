@@ -210,9 +210,7 @@ impl Files {
                 self.write(t, offset, bytes, cx);
             }
             (Effect::Publish { .. }, State::Receiving(_, incoming)) => incoming.is_all = true,
-            (Effect::Ended(end), State::Receiving(_, incoming)) => {
-                incoming.ended = Some(reason_of(&end, CloseReason::UploadCut));
-            }
+            (Effect::Ended(end), State::Receiving(_, incoming)) => incoming.ended = Some(end),
             (Effect::Ended(end), _) => {
                 t.state = State::Over;
                 cx.close(reason_of(&end, CloseReason::FileFailed));

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use super::super::options::Upload as Uploading;
+use super::super::refusal::Refusal as FileRefusal;
 use super::super::uploads::{Prospect, Upload};
 use super::super::work::{Done, Wish, Work};
 use super::super::{Files, owner_of};
 use super::refused::answer_to_refusal;
-use super::transfer::{Incoming, State, Transfer};
-use super::{busy, named, refuse, time};
+use super::transfer::{Incoming, Left, State, Transfer};
+use super::{busy, named, reason_of, refuse, time};
 use crate::service::{Cx, SourceId};
 use crate::wire::tftp::{Code, Mode, Packet, Receiver, Refusal, Request, Room};
 
@@ -67,13 +68,13 @@ impl Files {
                 let offset = receiver.terms().offset;
                 match begun {
                     Ok(upload) if upload.kept == offset => {
-                        incoming.upload = Some(upload);
+                        incoming.has_begun(upload);
                         for (offset, bytes) in waiting {
                             self.write(t, offset, bytes, cx);
                         }
                     }
                     Ok(upload) => {
-                        incoming.upload = Some(upload);
+                        incoming.has_begun(upload);
                         let message = "what was kept of it is no longer there; try again";
                         receiver.fail(Refusal::new(Code::UNDEFINED, message), effects);
                     }
@@ -83,7 +84,10 @@ impl Files {
             Done::Wrote(wrote) => {
                 incoming.writing -= 1;
                 match wrote {
-                    Ok(bytes) => receiver.written(bytes, now, effects),
+                    Ok(bytes) => {
+                        incoming.left = Left::Part;
+                        receiver.written(bytes, now, effects);
+                    }
                     Err(refusal) => receiver.fail(answer_to_refusal(&refusal), effects),
                 }
             }
@@ -91,7 +95,14 @@ impl Files {
                 receiver.published(now, effects);
                 cx.work_is_done();
             }
-            Done::Published(Err(refusal)) => receiver.fail(answer_to_refusal(&refusal), effects),
+            Done::Published(Err(refusal)) => {
+                incoming.left = match &refusal {
+                    FileRefusal::NotSafe(_) => Left::Unsafe,
+                    refusal if !refusal.keeps_partial() => Left::Nothing,
+                    _ => incoming.left,
+                };
+                receiver.fail(answer_to_refusal(&refusal), effects);
+            }
             // Work gives the result of its kind.
             _ => {}
         }
@@ -133,7 +144,8 @@ impl Files {
         if incoming.writing > 0 || incoming.is_beginning {
             return;
         }
-        if let Some(reason) = incoming.ended {
+        if let Some(end) = &incoming.ended {
+            let reason = reason_of(end, incoming.left.reason(t.is_leaving));
             if let Some(upload) = incoming.upload.take() {
                 self.keep(upload, cx);
             }

@@ -162,6 +162,43 @@ fn an_upload_appears_with_the_last_acknowledgement() {
     assert_eq!(refused(&mut t, large).0, 3);
 }
 
+/// What the log says of an upload that failed: kept is only what can be gone on with.
+#[test]
+fn a_failed_upload_ends_with_what_became_of_its_bytes() {
+    let (folder, mut t) = served("&upload=yes");
+    let begin = |t: &mut Harness| {
+        let a = t.open_datagram_at(0);
+        assert_eq!(say(t, a, b"\0\x02new\0octet\0"), [ack(0)]);
+        a
+    };
+    let failed = |t: &mut Harness, who: usize, block: u16, bytes: &[u8]| {
+        let answers = say(t, who, &data(block, bytes));
+        assert!(answers.last().unwrap().starts_with(b"\0\x05"));
+        t.closed(who)
+    };
+    // Its first block is none.
+    let a = begin(&mut t);
+    let reason = failed(&mut t, a, 1, &pattern(513));
+    assert_eq!(reason, Some(CloseReason::UploadRefused));
+    // A later one is none.
+    let a = begin(&mut t);
+    assert_eq!(say(&mut t, a, &data(1, &pattern(512))), [ack(1)]);
+    let reason = failed(&mut t, a, 2, &pattern(513));
+    assert_eq!(reason, Some(CloseReason::UploadCut));
+    let a = begin(&mut t);
+    assert_eq!(say(&mut t, a, &data(1, &pattern(512))), [ack(1)]);
+    // Meanwhile somebody puts a file there.
+    fs::write(folder.path().join("new"), b"another").unwrap();
+    let reason = failed(&mut t, a, 2, b"end");
+    assert_eq!(reason, Some(CloseReason::UploadRefused));
+    fs::remove_file(folder.path().join("new")).unwrap();
+    // The server goes down behind the first block.
+    let a = begin(&mut t);
+    assert_eq!(say(&mut t, a, &data(1, &pattern(512))), [ack(1)]);
+    t.shut_down();
+    assert_eq!(t.closed(a), Some(CloseReason::UploadCut));
+}
+
 /// Requests are easily forged, and at most 256 uploads can be unfinished.
 #[test]
 fn an_upload_takes_nothing_before_its_first_block() {
@@ -190,7 +227,7 @@ fn an_upload_takes_nothing_before_its_first_block() {
         answers.last().unwrap().starts_with(b"\0\x05\0\0"),
         "{answers:?}"
     );
-    assert_eq!(t.closed(b), Some(CloseReason::UploadCut));
+    assert_eq!(t.closed(b), Some(CloseReason::UploadRefused));
     assert_eq!(say(&mut t, a, &data(2, b"end")), [ack(2)]);
     assert_eq!((partials(), folder.path().join("new7").exists()), (0, true));
 }
@@ -285,7 +322,7 @@ fn at_a_shutdown_a_file_is_owed_and_an_upload_is_not() {
     assert_eq!(say(&mut t, b, b"\0\x02new\0octet\0"), [ack(0)]);
     t.shut_down();
     assert!(t.take_datagrams(b)[0].starts_with(b"\0\x05\0\0the server is shutting"));
-    assert_eq!(t.closed(b), Some(CloseReason::UploadCut));
+    assert_eq!(t.closed(b), Some(CloseReason::Shutdown));
     assert_eq!(say(&mut t, a, &ack(1)), [data(2, b"")]);
     assert!(say(&mut t, a, &ack(2)).is_empty());
     assert_eq!(t.closed(a), Some(CloseReason::Answered));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::root::Opened;
 use super::super::uploads::Upload;
 use crate::service::CloseReason;
-use crate::wire::tftp::{Packet, Receiver, Sender};
+use crate::wire::tftp::{End, Packet, Receiver, Sender};
 
 /// One transfer.
 #[derive(Default)]
@@ -47,7 +47,43 @@ pub(super) struct Incoming {
     /// All has come, and is to be published behind the last write.
     pub(super) is_all: bool,
     /// Nothing more comes; what has is to be kept behind the last write.
-    pub(super) ended: Option<CloseReason>,
+    pub(super) ended: Option<End>,
+    /// What is left of it where it fails.
+    pub(super) left: Left,
+}
+
+/// What is left of an upload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Left {
+    /// No byte.
+    #[default]
+    Nothing,
+    /// A part that the client can go on with.
+    Part,
+    /// The whole file, under its name; it may be lost where the power fails.
+    Unsafe,
+}
+
+impl Incoming {
+    /// The lane has begun it.
+    pub(super) fn has_begun(&mut self, upload: Arc<Upload>) {
+        if upload.kept > 0 {
+            self.left = Left::Part;
+        }
+        self.upload = Some(upload);
+    }
+}
+
+impl Left {
+    /// Why the connection of an upload that failed ends.
+    pub(super) fn reason(self, is_leaving: bool) -> CloseReason {
+        match self {
+            Self::Nothing if is_leaving => CloseReason::Shutdown,
+            Self::Nothing => CloseReason::UploadRefused,
+            Self::Part => CloseReason::UploadCut,
+            Self::Unsafe => CloseReason::OutcomeUnknown,
+        }
+    }
 }
 
 impl Transfer {
