@@ -174,7 +174,9 @@ impl Files {
     fn pump(&mut self, t: &mut Transfer, cx: &mut Cx<'_, Self>) {
         loop {
             for packet in self.tftp.effects.packets() {
-                if !cx.is_closing() {
+                // The error of an upload waits until its name is free.
+                let waits = matches!((&t.state, packet), (State::Receiving(..), [0, 5, ..]));
+                if !waits && !cx.is_closing() {
                     cx.send(packet);
                 }
             }

@@ -2,18 +2,16 @@
 //! forged, and unfinished uploads are few. What comes while the lane begins it waits here, which is
 //! no more than may be on its way to the disk anyway.
 
-use std::sync::Arc;
-
 use super::super::options::Upload as Uploading;
 use super::super::refusal::Refusal as FileRefusal;
-use super::super::uploads::{Prospect, Upload};
+use super::super::uploads::Prospect;
 use super::super::work::{Done, Wish, Work};
 use super::super::{Files, owner_of};
 use super::refused::answer_to_refusal;
 use super::transfer::{Incoming, Left, State, Transfer};
 use super::{busy, named, reason_of, refuse, time};
 use crate::service::{Cx, SourceId};
-use crate::wire::tftp::{Code, Mode, Packet, Receiver, Refusal, Request, Room};
+use crate::wire::tftp::{Code, End, Mode, Packet, Receiver, Refusal, Request, Room};
 
 impl Files {
     /// What an upload would find is known: its request is answered.
@@ -103,6 +101,14 @@ impl Files {
                 };
                 receiver.fail(answer_to_refusal(&refusal), effects);
             }
+            Done::Kept(kept) => {
+                incoming.is_keeping = false;
+                incoming.left = match kept {
+                    Ok(1..) => Left::Part,
+                    Err(refusal) if refusal.keeps_partial() => Left::Part,
+                    Ok(0) | Err(_) => Left::Nothing,
+                };
+            }
             // Work gives the result of its kind.
             _ => {}
         }
@@ -141,16 +147,29 @@ impl Files {
         let State::Receiving(receiver, incoming) = &mut t.state else {
             return;
         };
-        if incoming.writing > 0 || incoming.is_beginning {
+        if incoming.writing > 0 || incoming.is_beginning || incoming.is_keeping {
             return;
         }
         if let Some(end) = &incoming.ended {
-            let reason = reason_of(end, incoming.left.reason(t.is_leaving));
+            let has_failed = matches!(end, End::Failed(_));
             if let Some(upload) = incoming.upload.take() {
-                self.keep(upload, cx);
+                let keep = Work::Keep(upload);
+                if has_failed {
+                    // Where the lane has no room it is dropped, and so left as it is.
+                    incoming.is_keeping = cx.offload(&self.lane, keep).is_ok();
+                } else {
+                    let _ = cx.service().offload(&self.lane, SourceId::NOBODY, keep);
+                }
             }
+            if incoming.is_keeping {
+                return;
+            }
+            if let End::Failed(refusal) = end {
+                cx.send(&refusal.packet());
+            }
+            cx.close(reason_of(end, incoming.left.reason(t.is_leaving)));
             t.state = State::Over;
-            return cx.close(reason);
+            return;
         }
         if incoming.is_all
             && let Some(upload) = incoming.upload.take()
@@ -159,11 +178,6 @@ impl Files {
             receiver.fail(busy(), &mut self.tftp.effects);
             self.pump(t, cx);
         }
-    }
-
-    fn keep(&mut self, upload: Arc<Upload>, cx: &mut Cx<'_, Self>) {
-        let keep = Work::Keep(upload);
-        let _ = cx.service().offload(&self.lane, SourceId::NOBODY, keep);
     }
 }
 

@@ -199,6 +199,32 @@ fn a_failed_upload_ends_with_what_became_of_its_bytes() {
     assert_eq!(t.closed(a), Some(CloseReason::UploadCut));
 }
 
+/// Whoever tries again at once is not told that the name is being uploaded.
+#[test]
+fn the_error_of_a_failed_upload_goes_out_once_its_name_is_free() {
+    let (_folder, mut t) = served("&upload=yes");
+    let request = b"\0\x02new\0octet\0";
+    let a = t.open_datagram_at(0);
+    assert_eq!(say(&mut t, a, request), [ack(0)]);
+    assert_eq!(say(&mut t, a, &data(1, &pattern(512))), [ack(1)]);
+    t.hold_lanes();
+    assert!(say(&mut t, a, &data(2, &pattern(513))).is_empty());
+    // Nor does anything else: it has ended.
+    assert!(say(&mut t, a, &data(2, &pattern(512))).is_empty());
+    assert_eq!(t.closed(a), None);
+    t.work();
+    assert!(t.take_datagrams(a)[0].starts_with(b"\0\x05\0\x04"));
+    assert_eq!(t.closed(a), Some(CloseReason::UploadCut));
+    // Nothing that the first has asked of a lane is left to be done.
+    let b = t.open_datagram_at(0);
+    t.feed(b, request);
+    t.work();
+    assert_eq!(t.take_datagrams(b), [ack(0)]);
+    t.feed(b, &data(1, &pattern(512)));
+    t.work();
+    assert_eq!(t.take_datagrams(b), [ack(1)]);
+}
+
 /// Requests are easily forged, and at most 256 uploads can be unfinished.
 #[test]
 fn an_upload_takes_nothing_before_its_first_block() {

@@ -48,6 +48,8 @@ pub(super) struct Incoming {
     pub(super) is_all: bool,
     /// Nothing more comes; what has is to be kept behind the last write.
     pub(super) ended: Option<End>,
+    /// What has come of one that failed is being put away; the error goes out behind that.
+    pub(super) is_keeping: bool,
     /// What is left of it where it fails.
     pub(super) left: Left,
 }
