@@ -2,13 +2,15 @@
 //! forged, and unfinished uploads are few. What comes while the lane begins it waits here, which is
 //! no more than may be on its way to the disk anyway.
 
+use std::sync::Arc;
+
 use super::super::options::Upload as Uploading;
 use super::super::refusal::Refusal as FileRefusal;
 use super::super::uploads::Prospect;
 use super::super::work::{Done, Wish, Work};
 use super::super::{Files, owner_of};
 use super::refused::answer_to_refusal;
-use super::transfer::{Incoming, Left, State, Transfer};
+use super::transfer::{Incoming, Left, State, Transfer, UnderWay};
 use super::{busy, named, reason_of, refuse, time};
 use crate::service::{Cx, SourceId};
 use crate::wire::tftp::{Code, End, Mode, Packet, Receiver, Refusal, Request, Room};
@@ -48,7 +50,7 @@ impl Files {
             cx.offload(&self.lane, work).map_err(|_| busy())
         });
         match begun {
-            Ok(()) => incoming.is_beginning = true,
+            Ok(()) => incoming.under_way = UnderWay::Beginning,
             Err(refusal) => receiver.fail(refusal, &mut self.tftp.effects),
         }
     }
@@ -61,33 +63,32 @@ impl Files {
         let (now, effects) = (time(cx.now()), &mut self.tftp.effects);
         match done {
             Done::Begun(begun) => {
-                incoming.is_beginning = false;
-                let waiting = std::mem::take(&mut incoming.waiting);
-                let offset = receiver.terms().offset;
+                incoming.under_way = UnderWay::Nothing;
                 match begun {
-                    Ok(upload) if upload.kept == offset => {
+                    Ok(upload) if upload.kept == receiver.terms().offset => {
                         incoming.has_begun(upload);
-                        for (offset, bytes) in waiting {
-                            self.write(t, offset, bytes, cx);
-                        }
+                        self.write_on(t, cx);
                     }
                     Ok(upload) => {
                         incoming.has_begun(upload);
                         let message = "what was kept of it is no longer there; try again";
+                        incoming.tear();
                         receiver.fail(Refusal::new(Code::UNDEFINED, message), effects);
                     }
-                    Err(refusal) => receiver.fail(answer_to_refusal(&refusal), effects),
+                    Err(refusal) => {
+                        incoming.tear();
+                        receiver.fail(answer_to_refusal(&refusal), effects);
+                    }
                 }
             }
-            Done::Wrote(wrote) => {
-                incoming.writing -= 1;
-                match wrote {
-                    Ok(bytes) => {
-                        incoming.left = Left::Part;
-                        receiver.written(bytes, now, effects);
-                    }
-                    Err(refusal) => receiver.fail(answer_to_refusal(&refusal), effects),
-                }
+            Done::Wrote(Ok(bytes)) => {
+                (incoming.under_way, incoming.left) = (UnderWay::Nothing, Left::Part);
+                receiver.written(bytes, now, effects);
+                self.write_on(t, cx);
+            }
+            Done::Wrote(Err(refusal)) => {
+                incoming.tear();
+                receiver.fail(answer_to_refusal(&refusal), effects);
             }
             Done::Published(Ok(_)) => {
                 receiver.published(now, effects);
@@ -102,7 +103,7 @@ impl Files {
                 receiver.fail(answer_to_refusal(&refusal), effects);
             }
             Done::Kept(kept) => {
-                incoming.is_keeping = false;
+                incoming.under_way = UnderWay::Nothing;
                 incoming.left = match kept {
                     Ok(1..) => Left::Part,
                     Err(refusal) if refusal.keeps_partial() => Left::Part,
@@ -114,7 +115,7 @@ impl Files {
         }
     }
 
-    /// Has the lane write what has come, once there is something to write to.
+    /// Has the lane write what has come, behind what it does already.
     pub(super) fn write(
         &mut self,
         t: &mut Transfer,
@@ -122,23 +123,38 @@ impl Files {
         bytes: Vec<u8>,
         cx: &mut Cx<'_, Self>,
     ) {
+        let State::Receiving(_, incoming) = &mut t.state else {
+            return;
+        };
+        match &mut incoming.waiting {
+            // Each write begins where the one before ended.
+            Some((_, waiting)) => waiting.extend_from_slice(&bytes),
+            None => incoming.waiting = Some((offset, bytes)),
+        }
+        self.write_on(t, cx);
+    }
+
+    /// Has the lane write what waits, if it is free.
+    fn write_on(&mut self, t: &mut Transfer, cx: &mut Cx<'_, Self>) {
         let State::Receiving(receiver, incoming) = &mut t.state else {
             return;
         };
-        if incoming.is_beginning {
-            return incoming.waiting.push((offset, bytes));
-        }
-        let Some(upload) = incoming.upload.clone() else {
+        let (UnderWay::Nothing, Some(upload)) = (incoming.under_way, &incoming.upload) else {
+            return;
+        };
+        let Some((offset, bytes)) = incoming.waiting.take() else {
             return;
         };
         let work = Work::Write {
-            upload,
+            upload: Arc::clone(upload),
             offset,
             bytes,
         };
-        match cx.offload(&self.lane, work) {
-            Ok(()) => incoming.writing += 1,
-            Err(_) => receiver.fail(busy(), &mut self.tftp.effects),
+        if cx.offload(&self.lane, work).is_ok() {
+            incoming.under_way = UnderWay::Writing;
+        } else {
+            incoming.tear();
+            receiver.fail(busy(), &mut self.tftp.effects);
         }
     }
 
@@ -147,7 +163,7 @@ impl Files {
         let State::Receiving(receiver, incoming) = &mut t.state else {
             return;
         };
-        if incoming.writing > 0 || incoming.is_beginning || incoming.is_keeping {
+        if !incoming.is_at_rest() {
             return;
         }
         if let Some(end) = &incoming.ended {
@@ -156,13 +172,13 @@ impl Files {
                 let keep = Work::Keep(upload);
                 if has_failed {
                     // Where the lane has no room it is dropped, and so left as it is.
-                    incoming.is_keeping = cx.offload(&self.lane, keep).is_ok();
+                    if cx.offload(&self.lane, keep).is_ok() {
+                        incoming.under_way = UnderWay::Keeping;
+                        return;
+                    }
                 } else {
                     let _ = cx.service().offload(&self.lane, SourceId::NOBODY, keep);
                 }
-            }
-            if incoming.is_keeping {
-                return;
             }
             if let End::Failed(refusal) = end {
                 cx.send(&refusal.packet());

@@ -199,6 +199,29 @@ fn a_failed_upload_ends_with_what_became_of_its_bytes() {
     assert_eq!(t.closed(a), Some(CloseReason::UploadCut));
 }
 
+/// A crash between two writes that are done in any order would leave a hole in what is kept.
+#[test]
+fn what_is_written_of_an_upload_never_has_a_hole() {
+    let (folder, mut t) = served("&upload=yes");
+    let a = t.open_datagram_at(0);
+    let request = b"\0\x02new\0octet\0blksize\x0065464\0windowsize\x004\0";
+    assert_eq!(say(&mut t, a, request).len(), 1);
+    let bytes = pattern(65464 * 4 + 9);
+    let mut blocks = bytes.chunks(65464).zip(1..);
+    let (first, number) = blocks.next().unwrap();
+    t.feed(a, &data(number, first));
+    t.hold_lanes();
+    for (block, number) in blocks {
+        t.feed(a, &data(number, block));
+    }
+    // However many threads there are, and however often they look.
+    let busy = (0..t.workers()).filter(|worker| t.work_on(*worker)).count();
+    assert_eq!(busy, 1);
+    t.work();
+    assert_eq!(t.take_datagrams(a).last(), Some(&ack(5)));
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), bytes);
+}
+
 /// Whoever tries again at once is not told that the name is being uploaded.
 #[test]
 fn the_error_of_a_failed_upload_goes_out_once_its_name_is_free() {

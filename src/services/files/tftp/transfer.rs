@@ -38,20 +38,32 @@ pub(super) enum State {
 pub(super) struct Incoming {
     /// `None` until it has begun, and once it is being published.
     pub(super) upload: Option<Arc<Upload>>,
-    /// The lane begins it.
-    pub(super) is_beginning: bool,
+    /// What the lane does for it; one thing at a time, so that what is written has no hole.
+    pub(super) under_way: UnderWay,
     /// What has come meanwhile, and where it belongs.
-    pub(super) waiting: Vec<(u64, Vec<u8>)>,
-    /// Writes that the lane has not done yet.
-    pub(super) writing: usize,
+    pub(super) waiting: Option<(u64, Vec<u8>)>,
     /// All has come, and is to be published behind the last write.
     pub(super) is_all: bool,
     /// Nothing more comes; what has is to be kept behind the last write.
     pub(super) ended: Option<End>,
-    /// What has come of one that failed is being put away; the error goes out behind that.
-    pub(super) is_keeping: bool,
     /// What is left of it where it fails.
     pub(super) left: Left,
+}
+
+/// What the lane does for an upload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum UnderWay {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It begins it.
+    Beginning,
+    /// It writes what has come.
+    Writing,
+    /// It puts away what has come of one that failed; the error goes out behind that.
+    Keeping,
+    /// Nothing any more: something could not be written, so nothing behind it may be.
+    Torn,
 }
 
 /// What is left of an upload.
@@ -67,6 +79,16 @@ pub(super) enum Left {
 }
 
 impl Incoming {
+    /// Whether the lane does nothing for it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.under_way, UnderWay::Nothing | UnderWay::Torn)
+    }
+
+    /// Something of it is missing: what comes behind that is not written.
+    pub(super) fn tear(&mut self) {
+        self.under_way = UnderWay::Torn;
+    }
+
     /// The lane has begun it.
     pub(super) fn has_begun(&mut self, upload: Arc<Upload>) {
         if upload.kept > 0 {
