@@ -214,3 +214,6 @@ pub(super) fn wish_of(request: &Request<'_>, cx: &Cx<'_, Files>) -> Result<Wish,
         replace: upload == Uploading::Replace,
     })
 }
+
+#[cfg(test)]
+mod tests;
