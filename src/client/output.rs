@@ -1,8 +1,9 @@
-//! Standard output, whose reader may leave at any moment: that is an end, not a failure.
+//! Standard output, whose reader may leave at any moment, as a terminal may: that is an end, not a
+//! failure.
 
 use std::io::{self, IsTerminal};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Failure;
@@ -14,7 +15,7 @@ use crate::wire::Readable;
 pub enum Written {
     /// So many were taken; perhaps none, where it has no room.
     Taken(usize),
-    /// Nobody reads it any more.
+    /// Nobody reads it any more, or the terminal has gone.
     Closed,
 }
 
@@ -28,6 +29,7 @@ pub fn write_some(bytes: &[u8]) -> Result<Written, Failure> {
         Ok(taken) => Ok(Written::Taken(taken)),
         Err(Errno::AGAIN | Errno::INTR) => Ok(Written::Taken(0)),
         Err(Errno::PIPE) => Ok(Written::Closed),
+        Err(Errno::IO) if has_hung_up() => Ok(Written::Closed),
         Err(errno) => Err(failed(errno)),
     }
 }
@@ -69,6 +71,14 @@ pub fn shown(line: &[u8]) -> Vec<u8> {
     };
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     format!("{}{end}", Readable(text)).into_bytes()
+}
+
+/// Whether it was a terminal that has gone (HUP): a disk that failed says EIO, too.
+fn has_hung_up() -> bool {
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    matches!(poll(&mut watched, Some(&Timespec::default())), Ok(1..))
+        && watched[0].revents().intersects(PollFlags::HUP)
 }
 
 fn failed(errno: Errno) -> Failure {

@@ -274,6 +274,18 @@ fn a_signal_ends_it_with_the_echo_on() {
 }
 
 #[test]
+fn a_terminal_that_goes_before_the_answer_comes_is_no_failure() {
+    let lockers = Lockers::that_say("");
+    let mut terminal = kiosk(&lockers);
+    terminal.types("show\n");
+    assert_eq!(lockers.request(), "show");
+    terminal.hang_up();
+    assert!(!terminal.echoes(), "it has gone");
+    lockers.connection().write_all(b"0 free\nok\n").unwrap();
+    assert_eq!(terminal.report(), "ended 0, no terminal");
+}
+
+#[test]
 fn a_signal_after_a_password_ends_it_at_once() {
     let lockers = Lockers::four();
     let mut terminal = kiosk_at_password(&lockers);
