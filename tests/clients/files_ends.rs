@@ -111,6 +111,35 @@ fn ctrl_c_leaves_a_part_that_the_next_call_resumes() {
 }
 
 #[test]
+fn ctrl_c_while_a_file_is_hashed_has_its_last_word_too() {
+    let filer = Filer::start(&[]);
+    let here = tempfile::tempdir().unwrap();
+    // Hashing so many bytes takes minutes; on the disk they take none.
+    let size = 1 << 40;
+    for (path, command) in [(".x.partial", "get"), ("x", "put")] {
+        let path = here.path().join(path);
+        fs::File::create(&path).unwrap().set_len(size).unwrap();
+        let mut arguments = vec![command, &filer.endpoint, "--json"];
+        match command {
+            "get" => arguments.extend(["x", "-o", text(here.path())]),
+            _ => arguments.push(text(&path)),
+        }
+        let mut client = Client::start(&arguments);
+        client.wait_until_it_reads(&path);
+        client.interrupt();
+        let (code, stdout, stderr) = client.bytes();
+        assert_eq!((code, &*stderr), (None, ""), "{command}");
+        let json: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+        assert_eq!(json["outcome"], "interrupted");
+        let there = if command == "get" { size } else { 0 };
+        assert_eq!(
+            (&json["bytes"], &json["sha256"]),
+            (&there.into(), &().into())
+        );
+    }
+}
+
+#[test]
 fn a_terminal_shows_how_far_it_is() {
     let bytes = content(500_000, 3);
     let filer = Filer::start(&[("x", &bytes)]);

@@ -1,11 +1,13 @@
 //! One client process and tiny servers in threads; everything has a timeout and an owner.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes; only a fault waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +80,26 @@ impl Client {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, signal).unwrap();
+    }
+
+    /// Waits until it has read something of a file, as its descriptors tell (proc_pid_fdinfo(5)).
+    pub fn wait_until_it_reads(&self, path: &Path) {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let is_read = || {
+            fs::read_dir(process.join("fd"))
+                .unwrap()
+                .flatten()
+                .any(|fd| {
+                    let info = fs::read_to_string(process.join("fdinfo").join(fd.file_name()));
+                    fs::read_link(fd.path()).is_ok_and(|file| file == path)
+                        && info.is_ok_and(|info| !info.starts_with("pos:\t0\n"))
+                })
+        };
+        let since = Instant::now();
+        while !is_read() {
+            assert!(since.elapsed() < PATIENCE);
+            thread::yield_now();
+        }
     }
 
     /// How many bytes of its standard output wait to be read.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::channel::Channel;
 use super::partial::{Origin, Partial};
 use super::report::Report;
-use super::{Failure, Run, Stop, Transfer, hex, local, unusable};
+use super::{Failure, Run, Stop, Transfer, hex, unusable};
 use crate::config::limits::TRANSFER_STARTS_MAX;
 use crate::wire::files::{self as wire, Coming};
 
@@ -68,9 +68,8 @@ fn last_part(name: &[u8]) -> Result<&[u8], Failure> {
 pub fn get(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
     let mut partial = Partial::open(&transfer.path)?;
     // Before anybody waits for us: a large part takes its time.
-    let mut hash = run
-        .hash(partial.file(), partial.len())
-        .map_err(|error| local(&transfer.path, &error))?;
+    report.bytes = partial.len();
+    let mut hash = run.hash(partial.file(), partial.len(), &transfer.path)?;
     let mut channel = run.channel()?;
     let mut fetch = Fetch {
         run,

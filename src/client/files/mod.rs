@@ -200,26 +200,31 @@ impl<'a> Run<'a> {
         self.channel = Some(channel);
     }
 
-    /// Takes the first `length` bytes of a file into a hash; fails where there are fewer.
-    fn hash(&self, file: &File, length: u64) -> io::Result<Sha256> {
-        self.interrupt.unwatched(|| {
-            let mut hash = Sha256::new();
-            let mut buffer = vec![0; TRANSFER_BYTES];
-            let mut rest = file.take(length);
-            let mut left = length;
-            while left > 0 {
-                match rest.read(&mut buffer) {
-                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(count) => {
-                        hash.update(&buffer[..count]);
-                        left = left.saturating_sub(count as u64);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+    /// Takes the first `length` bytes of the file at `path` into a hash, until Ctrl-C; fails where there
+    /// are fewer.
+    fn hash(&self, file: &File, length: u64, path: &Path) -> Result<Sha256, Stop> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; TRANSFER_BYTES];
+        let mut rest = file.take(length);
+        let mut left = length;
+        while left > 0 {
+            if self.interrupt.comes_within(Duration::ZERO) {
+                return Err(Stop::Interrupted);
             }
-            Ok(hash)
-        })
+            match rest.read(&mut buffer) {
+                Ok(0) => {
+                    let why = "has become shorter while it was read";
+                    return Err(problem(path, why).into());
+                }
+                Ok(count) => {
+                    hash.update(&buffer[..count]);
+                    left = left.saturating_sub(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(local(path, &error).into()),
+            }
+        }
+        Ok(hash)
     }
 }
 

@@ -122,13 +122,7 @@ fn stamp(metadata: &Metadata) -> [i128; 4] {
 /// Sends one file.
 pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
     let source = Source::open(&transfer.path)?;
-    let hash = run
-        .hash(&source.file, source.size)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => source.changed(),
-            _ => local(&transfer.path, &error),
-        })?;
-    let hash = hex(hash);
+    let hash = hex(run.hash(&source.file, source.size, &transfer.path)?);
     report.sha256 = Some(hash.clone());
     // As much as the server has; and if that was of another file, which it says in the end, nothing.
     match attempt(run, transfer, &source, &hash, source.size, report) {

@@ -28,6 +28,7 @@ use crate::wire::tftp::{
 /// Fetches one file.
 pub fn get(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Result<(), Stop> {
     let mut partial = Some(Partial::open(&transfer.path)?);
+    report.bytes = partial.as_ref().map_or(0, Partial::len);
     let mut goes_on = partial.as_ref().is_some_and(|partial| {
         partial.len() > 0 && matches!(partial.origin(), Some(Origin::Size(_)))
     });
@@ -202,8 +203,8 @@ pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Resul
     label.remove();
     report.bytes = source.size;
     if run.files.is_json {
-        let hash = run.hash(&source.file, source.size);
-        report.sha256 = Some(hex(hash.map_err(|error| local(&transfer.path, &error))?));
+        let hash = run.hash(&source.file, source.size, &transfer.path)?;
+        report.sha256 = Some(hex(hash));
     }
     Ok(())
 }
@@ -388,9 +389,7 @@ fn answered(
 }
 
 fn sha256_of(run: &Run<'_>, path: &Path) -> Result<String, Stop> {
-    let hash = fs::File::open(path).and_then(|file| {
-        let size = file.metadata()?.len();
-        run.hash(&file, size)
-    });
-    Ok(hex(hash.map_err(|error| local(path, &error))?))
+    let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|error| local(path, &error))?;
+    Ok(hex(run.hash(&file, size, path)?))
 }
