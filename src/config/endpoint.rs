@@ -60,11 +60,11 @@ fn error<T>(text: impl Into<String>) -> Result<T, EndpointError> {
 }
 
 impl Endpoint {
-    /// Whether `text` begins as an endpoint does; tells an endpoint from a message on a command line.
+    /// Whether `text` begins as an endpoint does, or as an address with another scheme, which is meant
+    /// for one; tells it from a message or a name on a command line.
     pub fn looks_like(text: &str) -> bool {
-        ["tcp:", "udp:", "unix:"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
+        let mut ours = ["tcp:", "udp:", "unix:"].into_iter();
+        ours.any(|scheme| text.starts_with(scheme)) || scheme_of(text).is_some()
     }
 
     /// A socket in the file system, by a path that is taken as it stands.
@@ -107,11 +107,24 @@ impl FromStr for Endpoint {
         if let Some(rest) = text.strip_prefix("udp://") {
             return host_port(rest).map(Endpoint::Udp);
         }
+        let shown = text.escape_debug();
+        let why = match scheme_of(text) {
+            Some(scheme) => format!(": '{scheme}' is no scheme of one"),
+            None => String::new(),
+        };
         error(format!(
-            "'{}' is no endpoint; write tcp://HOST:PORT, unix:PATH, unix:@NAME or udp://HOST:PORT",
-            text.escape_debug()
+            "'{shown}' is no endpoint{why}; \
+             write tcp://HOST:PORT, unix:PATH, unix:@NAME or udp://HOST:PORT"
         ))
     }
+}
+
+/// What stands in front of `://`, if it can be a scheme (RFC 3986, section 3.1).
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    let begins = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    (begins && scheme.bytes().all(allowed)).then_some(scheme)
 }
 
 /// An endpoint is shown in lines that scripts read; nothing in it may look like another line.
@@ -295,7 +308,14 @@ mod tests {
         let long = format!("unix:/{}", "x".repeat(107));
         for (text, part) in [
             ("", "is no endpoint"),
-            ("http://x:1", "is no endpoint"),
+            (
+                "http://x:1",
+                "is no endpoint: 'http' is no scheme of one; write",
+            ),
+            (
+                "a b://x:1",
+                "'a b://x:1' is no endpoint; write tcp://HOST:PORT",
+            ),
             ("tcp://127.0.0.1", "has no port"),
             ("tcp://:1", "host is missing"),
             ("tcp://127.0.0.1:65536", "is no port"),

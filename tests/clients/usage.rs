@@ -6,6 +6,10 @@ use std::process::Command;
 
 use crate::support::{Client, run};
 
+/// What is said of an address with a scheme that is not ours.
+const OURS: &str = "'http://x/y' is no endpoint: 'http' is no scheme of one; write tcp://HOST:PORT, \
+                    unix:PATH, unix:@NAME or udp://HOST:PORT\n";
+
 #[test]
 fn a_wrong_command_line_is_status_2_and_named() {
     for (arguments, part) in [
@@ -41,6 +45,16 @@ fn a_wrong_command_line_is_status_2_and_named() {
         (&["put", "unix:@x"], "no file was given"),
         (&["put", "a", "b", "--as=c"], "--as is for one file"),
         (&["ls", "a", "b"], "'b': one folder"),
+        (&["get", "http://x/y", "f"], OURS),
+        (&["put", "http://x/y", "f"], OURS),
+        (&["ls", "http://x/y"], OURS),
+        (&["echo", "http://x/y"], OURS),
+        (&["guess", "http://x/y", "3"], OURS),
+        (&["sum", "http://x/y", "3"], OURS),
+        (&["write", "http://x/y", "a"], OURS),
+        (&["kiosk", "http://x/y"], OURS),
+        (&["locker", "store", "http://x/y", "3", "a"], OURS),
+        (&["get", "TCP://127.0.0.1:1", "f"], "'TCP' is no scheme"),
         (&["nosuch"], "'nosuch'"),
         (&[], "Usage: switchboard"),
     ] {
