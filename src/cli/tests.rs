@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::services;
+use crate::{config, services};
 
 fn command(arguments: &[&str]) -> Result<Command, clap::Error> {
     let all = ["switchboard", "serve"].iter().chain(arguments);
@@ -26,6 +26,43 @@ fn serve(arguments: &[&str]) -> Result<ServeArgs, String> {
 #[test]
 fn the_tables_of_flags_hold_together() {
     Cli::command().debug_assert();
+}
+
+/// The pages that the options are explained on, with their defaults.
+#[test]
+fn every_option_of_serve_is_documented() {
+    let operations = include_str!("../../docs/OPERATIONS.md");
+    let cli = Cli::command();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let options = serve.get_opts().filter_map(|option| {
+        let unit = option.get_value_names()?.first()?;
+        Some((option.get_long()?, unit, option.get_default_values()))
+    });
+    let options: Vec<_> = options.collect();
+    assert!(options.len() >= 7, "{options:?}");
+    for (name, unit, default) in options {
+        let mut row = format!("| `--{name} {unit}` | ");
+        if let [default] = default {
+            row += &format!("`{}` | ", default.to_str().unwrap());
+        }
+        assert!(operations.contains(&row), "no row {row}");
+    }
+    for option in config::options::UNIX.iter().chain(config::options::UDP) {
+        let names = [format!("`{}=", option.key), format!("`?{}=", option.key)];
+        let is_there = names.iter().any(|name| operations.contains(name));
+        assert!(is_there, "none of {names:?}");
+    }
+    let protocols = include_str!("../../docs/PROTOCOLS.md");
+    for entry in services::ALL {
+        let title = format!("\n## `{}`", entry.name);
+        let section = protocols.split(&title).nth(1).expect(&title);
+        let section = section.split("\n## ").next().unwrap();
+        for option in entry.options {
+            let names = [format!("| `{}`", option.key), format!("| `{}=", option.key)];
+            let is_there = names.iter().any(|name| section.contains(name));
+            assert!(is_there, "{}: none of {names:?}", entry.name);
+        }
+    }
 }
 
 #[test]
