@@ -56,6 +56,11 @@ pub const TFTP_UNWRITTEN_BYTES_MAX: u64 = 256 * 1024;
 /// it was lost: longer than the longest pause of a sender of ours; twice a longer agreed timeout.
 pub const TFTP_DALLY: Duration = Duration::from_secs(10);
 
+/// Bytes of a TFTP request, which is kept as long as its transfer: room for a name of
+/// [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX) and many options, where RFC 2347 allows 512 in all. A
+/// forged one could hold 64 KiB else.
+pub const TFTP_REQUEST_BYTES_MAX: usize = 2048;
+
 /// Bytes of the message in a TFTP error, sent or kept; the rest is cut.
 pub const TFTP_MESSAGE_BYTES_MAX: usize = 255;
 

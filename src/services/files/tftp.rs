@@ -19,6 +19,7 @@ use super::cached::{Warm, read_warm};
 use super::name::Name;
 use super::root::Opened;
 use super::work::{Done, Work};
+use crate::config::limits::TFTP_REQUEST_BYTES_MAX;
 use crate::service::{CloseReason, Cx, Moment};
 use crate::wire::tftp::{Code, Effect, Effects, End, Packet, Refusal, Request, Sender};
 
@@ -76,6 +77,11 @@ impl Files {
     /// The first datagram.
     fn begin_transfer(&mut self, t: &mut Transfer, datagram: &[u8], cx: &mut Cx<'_, Self>) {
         let work = match Packet::parse(datagram) {
+            // It is kept, to be told from another one.
+            Ok(Packet::Read(_) | Packet::Write(_)) if datagram.len() > TFTP_REQUEST_BYTES_MAX => {
+                let message = format!("a request has at most {TFTP_REQUEST_BYTES_MAX} bytes");
+                Err(Refusal::new(Code::ILLEGAL_OPERATION, message))
+            }
             Ok(Packet::Read(request)) => named(&request).map(Work::Open),
             Ok(Packet::Write(request)) => wish_of(&request, cx).map(Work::Look),
             Ok(Packet::Error { .. }) => return cx.close(CloseReason::NotAnswered),

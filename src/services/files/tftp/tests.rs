@@ -134,6 +134,12 @@ fn what_is_no_request_or_asks_for_no_file_is_an_error() {
     ] {
         assert_eq!(refused(&mut t, packet).0, code, "{}", packet.escape_ascii());
     }
+    let long = [&b"\0\x01512\0octet\0"[..], &b"x\0y\0".repeat(509)].concat();
+    assert_eq!(long.len(), 2048);
+    let a = t.open_datagram_at(0);
+    assert_eq!(say(&mut t, a, &long)[0].len(), 516);
+    let (code, message) = refused(&mut t, &[&long[..], b"z"].concat());
+    assert_eq!((code, &*message), (4, "a request has at most 2048 bytes"));
     for packet in [&b"\0\x05\0\x01no\0"[..], b"\0", b""] {
         let a = t.open_datagram_at(0);
         assert!(say(&mut t, a, packet).is_empty());
