@@ -19,6 +19,8 @@ pub enum CloseReason {
     FileFailed,
     /// What came of the peer's file is kept, and the peer can go on with it later.
     UploadCut,
+    /// The peer was sent an error that says why it does not get what it asked for.
+    RequestRefused,
     /// The service did not take the peer's file, and nothing of it is kept.
     UploadRefused,
     /// Whether the peer's change is done nobody knows: the disk failed in the middle.
@@ -88,6 +90,9 @@ impl fmt::Display for CloseReason {
             Self::FileChanged => "the server ended it: the file has changed meanwhile",
             Self::FileFailed => "the server ended it: the file could not be read",
             Self::UploadCut => "the upload is not whole; what came of it is kept",
+            Self::RequestRefused => {
+                "the server ended it: what was asked for was refused, by an error"
+            }
             Self::UploadRefused => {
                 "the server ended it: the upload was refused; nothing of it is kept"
             }

@@ -258,7 +258,7 @@ impl Files {
 fn refuse(t: &mut Transfer, refusal: &Refusal, cx: &mut Cx<'_, Files>) {
     t.state = State::Over;
     cx.send(&refusal.packet());
-    cx.close(CloseReason::NotAnswered);
+    cx.close(CloseReason::RequestRefused);
 }
 
 /// The name that is asked for; many clients put a '/' in front.

@@ -49,7 +49,7 @@ pub(super) fn refused(t: &mut Harness, packet: &[u8]) -> (u8, String) {
     let [0, 5, 0, code, message @ .., 0] = &*answers[0] else {
         panic!("no error: {:?}", answers[0]);
     };
-    assert_eq!(t.closed(who), Some(CloseReason::NotAnswered));
+    assert_eq!(t.closed(who), Some(CloseReason::RequestRefused));
     (*code, String::from_utf8(message.to_vec()).unwrap())
 }
 
