@@ -48,6 +48,20 @@ fn files_of_every_size_come_and_go_over_datagrams() {
     }
 }
 
+/// On a text line there is no way to write it; a packet has no quotes.
+#[test]
+fn a_name_with_a_quote_and_a_blank_goes_over_datagrams() {
+    let here = tempfile::tempdir().unwrap();
+    let name = "it's \"q\"";
+    let server = Tftp::start(&[(name, b"x")]);
+    assert_done(&server.get(name, here.path(), &[]));
+    assert_eq!(fs::read(here.path().join(name)).unwrap(), b"x");
+    assert_done(&server.put(&here.path().join(name), &["--as", "\"new\" x"]));
+    assert_eq!(server.state().files["\"new\" x"], b"x");
+    let got = server.get("a\nb", here.path(), &[]);
+    assert_eq!(got.code, Some(2), "{}", got.stderr);
+}
+
 #[test]
 fn a_download_goes_on_where_it_was_left_and_compares_what_is_there() {
     let bytes = content(400_000, 1);

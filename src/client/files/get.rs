@@ -9,12 +9,16 @@ use sha2::{Digest as _, Sha256};
 use super::channel::Channel;
 use super::partial::{Origin, Partial};
 use super::report::Report;
-use super::{Failure, Run, Stop, Transfer, hex, unusable};
+use super::{Failure, Run, Stop, Transfer, check_name, hex, unusable};
 use crate::config::limits::TRANSFER_STARTS_MAX;
 use crate::wire::files::{self as wire, Coming};
 
 /// Where each file is put: never outside of the folder that was chosen.
-pub fn transfers(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Transfer>, Failure> {
+pub fn transfers(
+    names: &[Vec<u8>],
+    output: Option<&Path>,
+    is_datagram: bool,
+) -> Result<Vec<Transfer>, Failure> {
     if output == Some(Path::new("-")) {
         let problem = "-: what is on standard output can't be checked first; name a file";
         return Err(Failure::Usage(problem.to_owned()));
@@ -27,7 +31,7 @@ pub fn transfers(names: &[Vec<u8>], output: Option<&Path>) -> Result<Vec<Transfe
     };
     let mut transfers: Vec<Transfer> = Vec::new();
     for name in names {
-        wire::written(name).map_err(|why| unusable(name, why))?;
+        check_name(name, is_datagram)?;
         let last = last_part(name)?;
         let path = match (folder, output) {
             (Some(folder), _) => folder.join(OsStr::from_bytes(last)),
@@ -231,7 +235,7 @@ mod tests {
 
     fn paths(names: &[&str], output: Option<&Path>) -> Result<Vec<PathBuf>, String> {
         let names: Vec<_> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let transfers = transfers(&names, output).map_err(|failure| failure.to_string())?;
+        let transfers = transfers(&names, output, false).map_err(|failure| failure.to_string())?;
         Ok(transfers
             .into_iter()
             .map(|transfer| transfer.path)

@@ -29,6 +29,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::limits::TRANSFER_BYTES;
 use crate::exit::words;
 use crate::wire::Readable;
+use crate::wire::files as wire;
 use crate::wire::tftp::BlockBytes;
 
 /// Where the files are, and what every command needs to know.
@@ -96,8 +97,8 @@ impl Files<'_> {
     /// # Errors
     /// Of one file what went wrong with it; of several how many were not fetched, when all were tried.
     pub fn get(&self, names: &[Vec<u8>], output: Option<&Path>) -> Result<(), Failure> {
-        let transfers = get::transfers(names, output)?;
         let is_datagram = matches!(self.endpoint, Endpoint::Udp(_));
+        let transfers = get::transfers(names, output, is_datagram)?;
         self.each(
             transfers,
             "fetched",
@@ -115,8 +116,8 @@ impl Files<'_> {
     /// # Errors
     /// As of [`Files::get`].
     pub fn put(&self, paths: &[PathBuf], name: Option<&[u8]>) -> Result<(), Failure> {
-        let transfers = put::transfers(paths, name)?;
         let is_datagram = matches!(self.endpoint, Endpoint::Udp(_));
+        let transfers = put::transfers(paths, name, is_datagram)?;
         self.each(
             transfers,
             "sent",
@@ -243,6 +244,15 @@ fn local(path: &Path, error: &io::Error) -> Failure {
 fn problem(path: &Path, why: &str) -> Failure {
     let shown = Readable(path.as_os_str().as_encoded_bytes()).to_string();
     Failure::Lost(format!("{shown}: {why}"))
+}
+
+/// Whether a server can be asked for that name. On a text line some quotes can't be written; a packet
+/// of TFTP takes them.
+fn check_name(name: &[u8], is_datagram: bool) -> Result<(), Failure> {
+    match wire::written(name) {
+        Err(wire::Unwritable::Quote) if is_datagram => Ok(()),
+        written => written.map(|_| ()).map_err(|why| unusable(name, why)),
+    }
 }
 
 /// A name on the command line is none for this.

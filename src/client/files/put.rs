@@ -9,13 +9,17 @@ use rustix::fs::OFlags;
 
 use super::channel::{Channel, Sent};
 use super::report::Report;
-use super::{Failure, Run, Stop, Transfer, hex, local, problem, unusable};
+use super::{Failure, Run, Stop, Transfer, check_name, hex, local, problem, unusable};
 use crate::client::patience::Patience;
 use crate::config::limits::{TRANSFER_ASK_AGAIN, TRANSFER_BYTES};
 use crate::wire::files::{self as wire, Said};
 
 /// What each file is called at the server: its own name, or the one that was given.
-pub fn transfers(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Transfer>, Failure> {
+pub fn transfers(
+    paths: &[PathBuf],
+    name: Option<&[u8]>,
+    is_datagram: bool,
+) -> Result<Vec<Transfer>, Failure> {
     if name.is_some() && paths.len() > 1 {
         let problem = "--as is for one file; several keep their own names";
         return Err(Failure::Usage(problem.to_owned()));
@@ -27,7 +31,7 @@ pub fn transfers(paths: &[PathBuf], name: Option<&[u8]>) -> Result<Vec<Transfer>
         let Some(name) = name.or(own) else {
             return Err(unusable(shown, "it has no name; give one by --as"));
         };
-        wire::written(name).map_err(|why| unusable(name, why))?;
+        check_name(name, is_datagram)?;
         if let Some(other) = transfers.iter().find(|transfer| transfer.name == name) {
             let other = other.path.display();
             return Err(unusable(shown, format_args!("'{other}' has the same name")));
@@ -262,7 +266,7 @@ mod tests {
     fn files_keep_their_names_unless_one_is_given() {
         let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         let names = |given: &[&str], name: Option<&str>| {
-            let transfers = transfers(&paths(given), name.map(str::as_bytes));
+            let transfers = transfers(&paths(given), name.map(str::as_bytes), false);
             transfers.map(|transfers| {
                 transfers
                     .into_iter()
