@@ -32,7 +32,10 @@ struct Cli {
     command: Command,
 }
 
+/// The flags of one are built when it is the one that was asked for: of all together they are a
+/// tenth of a megabyte, which the server would never give back.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     Serve(serve::Flags),
     Write(clients::Write),
@@ -116,10 +119,35 @@ fn print(text: &str) -> Exit {
 }
 
 fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
-    let services = help::services();
-    let command = Cli::command().mut_subcommand("serve", |serve| serve.after_long_help(services));
-    let matches = command.try_get_matches_from(arguments)?;
+    let matches = match Cli::command().try_get_matches_from(&arguments) {
+        Err(error) if shows_help(&error) => with_all_texts().try_get_matches_from(&arguments),
+        other => other,
+    }?;
     Ok(Cli::from_arg_matches(&matches)?.command)
+}
+
+/// Whether what clap says is a page of help, asked for or not.
+fn shows_help(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+/// The commands with all that a page of help says, whichever it is: the list of the commands tells
+/// what each is about before it is built.
+fn with_all_texts() -> clap::Command {
+    let mut built = Cli::command();
+    built.build();
+    let services = help::services();
+    let all = Cli::command().mut_subcommands(|command| {
+        let built = built.find_subcommand(command.get_name());
+        match built.and_then(clap::Command::get_about) {
+            Some(about) => command.about(about.clone()),
+            None => command,
+        }
+    });
+    all.mut_subcommand("serve", |serve| serve.after_long_help(services))
 }
 
 /// Escapes what an argument that is echoed by an error might do to the terminal.

@@ -66,6 +66,34 @@ fn every_option_of_serve_is_documented() {
 }
 
 #[test]
+fn flags_are_built_for_the_command_that_is_asked_for_alone() {
+    let all = Cli::command();
+    assert!(all.get_subcommands().count() > 5);
+    for command in all.get_subcommands() {
+        assert_eq!(command.get_arguments().count(), 0, "{}", command.get_name());
+    }
+}
+
+#[test]
+fn the_list_of_commands_says_what_each_is_about() {
+    let mut built = Cli::command();
+    built.build();
+    for asked in [&[][..], &["-h"], &["--help"], &["help"]] {
+        let words = ["switchboard"].iter().chain(asked);
+        let page = parse(words.map(OsString::from).collect()).unwrap_err();
+        let page = page.to_string();
+        for command in built.get_subcommands() {
+            let (name, about) = (command.get_name(), command.get_about().unwrap());
+            let line = page
+                .lines()
+                .find(|line| line.split_whitespace().next() == Some(name))
+                .unwrap();
+            assert!(line.ends_with(&about.to_string()), "{page}");
+        }
+    }
+}
+
+#[test]
 fn without_listeners_the_default_board_is_served() {
     let args = serve(&[]).unwrap();
     let endpoints: usize = services::ALL.iter().map(|entry| entry.board.len()).sum();
