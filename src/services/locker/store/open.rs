@@ -185,7 +185,8 @@ fn verify(db: &Connection) -> Result<i64, Trouble> {
     if version > VERSION {
         return Ok(version);
     }
-    let check: String = db.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    // Of ours alone: without the name SQLite makes a database for temporary tables to check that.
+    let check: String = db.query_row("PRAGMA main.quick_check(1)", (), |row| row.get(0))?;
     match check.as_str() {
         "ok" => Ok(version),
         problem => Err(Trouble::Damage(problem.replace('\n', " "))),

@@ -172,3 +172,16 @@ fn the_log_of_an_unclean_end_is_read() {
         drop(store);
     }
 }
+
+#[test]
+fn no_database_is_opened_for_temporary_tables() {
+    let bench = Bench::new();
+    drop(bench.open());
+    let (base, _) = super::open(&bench.path(), 0).expect("ours");
+    let query = "SELECT group_concat(name) FROM pragma_database_list";
+    let open: String = base
+        .db
+        .query_row(query, (), |row| row.get(0))
+        .expect("answered");
+    assert_eq!(open, "main");
+}
