@@ -23,6 +23,11 @@ pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// that closes the connection with `InputTooLong`.
 pub const INPUT_KEPT_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of the inbox: [`INPUT_KEPT_BYTES_MAX`] and [`READ_BYTES_MAX`] would do. From this size on
+/// the C library maps memory by itself and need not write zeros into it, so that only as much of it
+/// is resident as was ever read into.
+pub const INBOX_BYTES: usize = 128 * 1024;
+
 /// Bytes written by one turn of a connection that has output waiting.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
 

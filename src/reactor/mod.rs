@@ -73,8 +73,7 @@ use self::transfer::Files;
 use self::wait::Waiting;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    EVENTS_PER_POLL, INPUT_KEPT_BYTES_MAX, LATE_ITERATIONS_MAX, READ_BYTES_MAX, SLOW_ITERATION,
-    STALL, TURNS_PER_ITERATION,
+    EVENTS_PER_POLL, INBOX_BYTES, LATE_ITERATIONS_MAX, SLOW_ITERATION, STALL, TURNS_PER_ITERATION,
 };
 use crate::lanes::Lanes;
 use crate::output::Output;
@@ -239,7 +238,7 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::with_capacity(settings.connections_max + 64),
             waiting: Waiting::new(settings.poll_for, timer),
-            inbox: vec![0; INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX].into_boxed_slice(),
+            inbox: vec![0; INBOX_BYTES].into_boxed_slice(),
             effects: Effects {
                 random: Random::seeded(seed),
                 ..Effects::default()
