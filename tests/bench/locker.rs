@@ -28,8 +28,9 @@ pub const ABOUT: &str = "\
 Kiosks, each with a connection and a locker of its own, put items of 40 bytes into it, the next when
 the last is answered; every answer is checked. All were authenticated when they registered. Beside
 them, in turns and on the same disk: SQLite alone (WAL, synchronous = FULL) in a loop without
-sockets, that writes an item, its locker's row and a row of a trail, as wide as the server's but
-without their hashes and rules; its latency is that of a transaction. And Redis (appendonly yes,
+sockets, that writes an item beside those of its locker, its locker's row and a row of a trail: what
+the server wrote before its items shared pages, without hashes and rules; its latency is that of a
+transaction. And Redis (appendonly yes,
 appendfsync always) with as many clients of the same load, that push the items to lists; it keeps
 no count in another place, no trail and no checksum. Meanwhile a client of `echo` on the same server
 sends 64 bytes, and the next 1 ms after they are back. How many changes one commit takes is what the

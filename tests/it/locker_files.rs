@@ -82,7 +82,7 @@ fn flipped(text: &[u8]) -> Data {
 
 #[test]
 fn a_flipped_bit_is_found_and_named() {
-    assert_refused(&flipped(b"a lamp"), "is damaged: row (0, 0) of items");
+    assert_refused(&flipped(b"a lamp"), "is damaged: row 3 of items");
     assert_refused(
         &flipped(b"$argon2id$v=19$m=8"),
         "is damaged: row 0 of lockers",
@@ -96,13 +96,16 @@ fn a_flipped_bit_is_found_and_named() {
 
 #[test]
 fn a_changed_row_is_found_and_named() {
-    let free = "UPDATE lockers SET in_use = 0, items = 0 WHERE number = 0";
+    let free = "UPDATE lockers SET in_use = 0 WHERE number = 0";
     assert_refused(
         &tampered(free),
         "row 0 of lockers does not have its checksum",
     );
     let gone = "DELETE FROM items WHERE locker = 3 AND place = 1";
-    assert_refused(&tampered(gone), "is damaged");
+    assert_refused(&tampered(gone), "the trail says 3 items, and 2 are there");
+    let gone = "DELETE FROM items WHERE locker = 3 AND place = 0";
+    let words = "row 6 of items does not follow what was in locker 3";
+    assert_refused(&tampered(gone), words);
     let less = "DELETE FROM lockers WHERE number = 2";
     assert_refused(&tampered(less), "is damaged");
     let trail = "DROP TRIGGER trail_stays; UPDATE trail SET actor = 'nobody' WHERE id = 3";
@@ -113,10 +116,10 @@ fn a_changed_row_is_found_and_named() {
 
 #[test]
 fn a_file_of_another_kind_is_refused_and_left() {
-    let newer = tampered("PRAGMA user_version = 3");
+    let newer = tampered("PRAGMA user_version = 4");
     assert_refused(
         &newer,
-        "was written by a newer switchboard (version 3, this one knows 2)",
+        "was written by a newer switchboard (version 4, this one knows 3)",
     );
     let foreign = Data::new();
     fs::create_dir(foreign.folder()).unwrap();

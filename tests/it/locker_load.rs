@@ -228,7 +228,7 @@ fn assert_whole(path: &std::path::Path, at_least: &[usize]) {
     for (locker, at_least) in at_least.iter().enumerate() {
         let count: i64 = copy
             .query_row(
-                "SELECT items FROM lockers WHERE number = ?1",
+                "SELECT count(*) FROM items WHERE locker = ?1",
                 [locker as i64],
                 |row| row.get(0),
             )

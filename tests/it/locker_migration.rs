@@ -1,4 +1,4 @@
-//! A database of version 1: what was in it is there afterwards, and a copy of it stays, also where
+//! A database of an older layout: what was in it is there afterwards, and a copy of it stays, also where
 //! the migration is killed at any call.
 
 use std::fs;
@@ -12,13 +12,22 @@ use crate::support::lockers::{Data, Held, Kiosk, Known};
 use crate::support::refusal::refused;
 use crate::support::scenario::Scenario;
 
-/// A database as a program of version 1 left it.
+/// A database as a program of version 1 left it, with hashes that no password has.
 const VERSION_1: &str = include_str!("../../src/services/locker/store/schema/version_1.sql");
 
-/// What lies in its locker 1, as the text wire shows it.
-const ITEMS: [&str; 2] = ["책 한 권", "\\xff\\u{0}\\u{1}"];
+/// The same of version 2. Its lockers 1 and 3 have the passwords `one` and `0000`.
+const VERSION_2: &str = include_str!("../../src/services/locker/store/schema/version_2.sql");
 
-const LEAVES: [&str; 3] = ["lockers.db", "lockers.db.v1", "lockers.lock"];
+/// What lies in locker 1 of each version, as the text wire shows it.
+const ITEMS: [[&str; 2]; 2] = [
+    ["책 한 권", "\\xff\\u{0}\\u{1}"],
+    ["책 한 권", "\\xff\\u{1}"],
+];
+
+const LEAVES: [[&str; 3]; 2] = [
+    ["lockers.db", "lockers.db.v1", "lockers.lock"],
+    ["lockers.db", "lockers.db.v2", "lockers.lock"],
+];
 
 /// The hash of a password, made by a server.
 fn hash_of(password: &str) -> String {
@@ -32,39 +41,62 @@ fn hash_of(password: &str) -> String {
     data.read().query_row(query, (), |row| row.get(0)).unwrap()
 }
 
-/// A folder with such a database, whose lockers 1 and 3 have the passwords `one` and `0000`. Its
-/// server was killed, so a part of it is in the log alone.
-fn version_1() -> (Data, Known) {
+/// A folder with such a database, whose server was killed, so a part of it is in the log alone.
+fn written(sql: &str, then: impl FnOnce(&Connection)) -> Data {
     let data = Data::new();
     fs::create_dir(data.folder()).unwrap();
     let db = Connection::open(data.database()).unwrap();
-    db.execute_batch(VERSION_1).unwrap();
+    db.execute_batch(sql).unwrap();
     db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .unwrap();
+    then(&db);
+    db.close().unwrap();
+    fs::remove_file(data.file("lockers.db-shm")).unwrap();
+    assert_eq!(data.names(), ["lockers.db", "lockers.db-wal"]);
+    data
+}
+
+/// One of this version, whose lockers 1 and 3 have the passwords `one` and `0000`.
+pub fn old(version: usize) -> (Data, Known) {
     let mut known = Known::default();
-    for (locker, epoch, password, items) in [(1, 1, "one", &ITEMS[..]), (3, 2, "0000", &[])] {
-        let hash = hash_of(password);
-        let line = format!("locker|{locker}|1|{epoch}|{hash}|{}||", items.len());
-        let checksum = Sha256::digest(line.as_bytes());
-        let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
-        let update = "UPDATE lockers SET hash = ?1, checksum = ?2 WHERE number = ?3";
-        db.execute(update, (&hash, &checksum, locker)).unwrap();
+    for (locker, password, items) in [(1, "one", &ITEMS[version - 1][..]), (3, "0000", &[])] {
         let held = Held {
             password: Some(password.to_owned()),
             items: items.iter().map(ToString::to_string).collect(),
         };
         known.lockers.insert(locker, held);
     }
-    db.close().unwrap();
-    fs::remove_file(data.file("lockers.db-shm")).unwrap();
-    assert_eq!(data.names(), ["lockers.db", "lockers.db-wal"]);
+    let data = match version {
+        1 => written(VERSION_1, give_passwords),
+        _ => written(VERSION_2, |db| {
+            let sql = "UPDATE lockers SET checksum = checksum WHERE number = 1";
+            db.execute_batch(sql).unwrap();
+        }),
+    };
     (data, known)
 }
 
+fn give_passwords(db: &Connection) {
+    for (locker, epoch, password, items) in [(1, 1, "one", 2), (3, 2, "0000", 0)] {
+        let hash = hash_of(password);
+        let line = format!("locker|{locker}|1|{epoch}|{hash}|{items}||");
+        let checksum = Sha256::digest(line.as_bytes());
+        let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let update = "UPDATE lockers SET hash = ?1, checksum = ?2 WHERE number = ?3";
+        db.execute(update, (&hash, &checksum, locker)).unwrap();
+    }
+}
+
 #[test]
-fn version_1_keeps_everything_and_leaves_a_copy() {
-    let (data, mut known) = version_1();
+fn an_older_version_keeps_everything_and_leaves_a_copy() {
+    for version in [1, 2] {
+        migrated(version);
+    }
+}
+
+fn migrated(version: usize) {
+    let (data, mut known) = old(version);
     let server = data.server("").start();
     let mut kiosk = Kiosk::unix(&server).unwrap();
     let shown = kiosk.ask("show").unwrap();
@@ -73,29 +105,29 @@ fn version_1_keeps_everything_and_leaves_a_copy() {
     known.do_it(&mut kiosk, "store 3 0000 a coat");
     drop(kiosk);
     server.stop();
-    assert_eq!(data.names(), LEAVES);
+    assert_eq!(data.names(), LEAVES[version - 1]);
     let db = data.read();
     let number = |query: &str| -> i64 { db.query_row(query, (), |row| row.get(0)).unwrap() };
-    assert_eq!(number("PRAGMA user_version"), 2);
+    assert_eq!(number("PRAGMA user_version"), 3);
     assert_eq!(number("SELECT count(*) FROM trail WHERE id <= 9"), 9);
     assert_eq!(
         number("SELECT count(*) FROM trail WHERE action = 'migrate'"),
-        1
+        3 - version as i64
     );
     assert_eq!(
         number("SELECT count(*) FROM taken WHERE item = 'a red umbrella'"),
         1
     );
     drop(db);
-    assert_copy(&data);
+    assert_copy(&data, version);
     let server = data.server("").start();
     known.check(&server, "after the migration");
     server.stop();
 }
 
-/// The copy has all that was in the file of version 1, its log included.
-fn assert_copy(data: &Data) {
-    let copy = Connection::open(data.file("lockers.db.v1")).unwrap();
+/// The copy has all that was in the file of the older version, its log included.
+fn assert_copy(data: &Data, version: usize) {
+    let copy = Connection::open(data.file(LEAVES[version - 1][1])).unwrap();
     let check = "SELECT integrity_check FROM pragma_integrity_check";
     let check: String = copy.query_row(check, (), |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -106,49 +138,56 @@ fn assert_copy(data: &Data) {
             Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
         })
         .unwrap();
-    assert_eq!(found, [1, 9, 2, 1]);
+    assert_eq!(found, [version as i64, 9, 2, 1]);
 }
 
-fn migration() -> Scenario<'static> {
-    let (data, known) = version_1();
+fn migration(version: usize) -> Scenario<'static> {
+    let (data, known) = old(version);
     Scenario {
         data,
         known,
         options: "",
         only: |_| true,
         commands: &["store 3 0000 a coat"],
-        leaves: &LEAVES,
-        after: assert_copy,
+        leaves: &LEAVES[version - 1],
+        after: match version {
+            1 => |data| assert_copy(data, 1),
+            _ => |data| assert_copy(data, 2),
+        },
     }
 }
 
 #[test]
 fn a_kill_at_any_call_of_a_migration_leaves_the_old_or_the_new() {
     if can_inject() {
-        migration().kill_everywhere("migration");
+        migration(1).kill_everywhere("migration of version 1");
+        migration(2).kill_everywhere("migration of version 2");
     }
 }
 
 #[test]
 fn an_error_at_any_call_of_a_migration_leaves_the_old_or_the_new() {
     if can_inject() {
-        migration().fail_everywhere("migration", "EIO");
+        migration(1).fail_everywhere("migration of version 1", "EIO");
+        migration(2).fail_everywhere("migration of version 2", "EIO");
     }
 }
 
 #[test]
-fn version_1_is_not_migrated_where_it_is_damaged() {
-    let (data, _) = version_1();
-    let db = Connection::open(data.database()).unwrap();
-    db.execute_batch("UPDATE items SET item = 'stolen' WHERE place = 0; PRAGMA wal_checkpoint")
-        .unwrap();
-    db.close().unwrap();
-    let before = fs::read(data.database()).unwrap();
-    let words = ["lockers.db: is damaged: row (1, 0) of items does not have its checksum"];
-    refused(&data.server("")).expect(1, &words);
-    assert_eq!(fs::read(data.database()).unwrap(), before);
-    assert_eq!(
-        data.names(),
-        ["lockers.db", "lockers.db-wal", "lockers.lock"]
-    );
+fn a_damaged_file_of_an_older_version_is_not_migrated() {
+    for version in [1, 2] {
+        let (data, _) = old(version);
+        let db = Connection::open(data.database()).unwrap();
+        db.execute_batch("UPDATE items SET item = 'stolen' WHERE place = 0; PRAGMA wal_checkpoint")
+            .unwrap();
+        db.close().unwrap();
+        let before = fs::read(data.database()).unwrap();
+        let words = ["lockers.db: is damaged: row (1, 0) of items does not have its checksum"];
+        refused(&data.server("")).expect(1, &words);
+        assert_eq!(fs::read(data.database()).unwrap(), before);
+        assert_eq!(
+            data.names(),
+            ["lockers.db", "lockers.db-wal", "lockers.lock"]
+        );
+    }
 }

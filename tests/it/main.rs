@@ -28,6 +28,7 @@ mod limits;
 mod locker;
 mod locker_admin;
 mod locker_attack;
+mod locker_by_hand;
 mod locker_commands;
 mod locker_count;
 mod locker_crash;

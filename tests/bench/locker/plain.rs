@@ -11,7 +11,8 @@ use crate::load::{Round, latencies, nanos};
 use crate::machine;
 use crate::report::Outcome;
 
-/// As wide as the server's, without its rules and without hashes.
+/// As wide as the server's were in layout 2, without its rules and without hashes. The goal is named
+/// after these, so they stay when the server's change.
 const TABLES: &str = "
 PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE lockers (
@@ -26,7 +27,7 @@ CREATE TABLE trail (
     locker INTEGER NOT NULL, detail TEXT NOT NULL, previous TEXT NOT NULL, own TEXT NOT NULL
 ) STRICT;";
 
-/// As long as a SHA-256 that is shown, of which there are four in a change.
+/// As long as a SHA-256 that is shown, of which there were four in a change.
 const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 /// As long as the hash of a password.

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::change::{self, Changer};
 use super::job::{Job, Outcome};
 use super::open::{self, Base};
-use super::rows::{self, Row};
+use super::rows::Row;
 use super::trouble::{Kind, Trouble};
 use super::{backup, count, trail};
 use crate::config::limits::LOCKER_LOG_PAGES_MAX;
@@ -27,8 +27,10 @@ impl Base {
             return Ok(rows);
         }
         let named = |trouble: Trouble| format!("{}: {trouble}", path.display());
-        self.head = count::set(&self.db, &self.head, &rows, count, now_ms).map_err(named)??;
-        rows::load(&self.db).map_err(named)
+        count::set(&self.db, &self.head, &rows, count, now_ms).map_err(named)??;
+        let rows;
+        (rows, self.known, self.head) = open::load(&self.db).map_err(named)?;
+        Ok(rows)
     }
 
     pub(super) fn back_up(&self, path: &Path) -> Outcome {
@@ -66,6 +68,7 @@ impl Base {
         match self.commit() {
             Ok(()) => {
                 self.head = head;
+                self.known.keep();
                 outcomes.append(&mut done);
                 self.checkpoint()
             }
@@ -82,9 +85,9 @@ impl Base {
     }
 
     /// Does the changes in a new transaction, which stays open.
-    fn apply(&self, jobs: &[Job], now_ms: i64) -> Result<(trail::Head, Vec<Outcome>), Trouble> {
+    fn apply(&mut self, jobs: &[Job], now_ms: i64) -> Result<(trail::Head, Vec<Outcome>), Trouble> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
-        let mut changer = Changer::new(&self.db, self.head.clone(), now_ms);
+        let mut changer = Changer::new(&self.db, &mut self.known, self.head.clone(), now_ms);
         let mut done = Vec::with_capacity(jobs.len());
         for job in jobs {
             if let Job::Change {
@@ -109,7 +112,13 @@ impl Base {
     }
 
     /// Nothing of the transaction was done.
-    fn undo(&self, trouble: Trouble, jobs: &[Job], outcomes: &mut Vec<Outcome>) -> Option<Trouble> {
+    fn undo(
+        &mut self,
+        trouble: Trouble,
+        jobs: &[Job],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Option<Trouble> {
+        self.known.undo();
         let failed = Outcome::Failed(trouble.answer());
         outcomes.resize(outcomes.len() + jobs.len(), failed);
         // SQLite may have undone it by itself already; only the end of it counts.

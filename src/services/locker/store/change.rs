@@ -1,11 +1,13 @@
-//! The changes of one transaction: each looks at its locker, and writes the locker's row, the items
-//! and a row of the trail, or nothing.
+//! The changes of one transaction: each looks at its locker, and writes items, a row of the trail and
+//! the locker's row, as far as it changes them, or nothing.
 
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::job::{Change, Outcome, Refusal};
-use super::rows::{self, Row};
-use super::trail::{self, DONE, Entry, Head};
+use super::known::{Held, Known};
+use super::rows::{self, Item, Row};
+use super::trail::{self, Entry, Head};
 use super::trouble::Trouble;
 use crate::config::limits::{LOCKER_ITEM_BYTES_MAX, LOCKER_ITEMS_MAX};
 
@@ -15,6 +17,7 @@ pub(super) struct Changer<'c> {
     /// Asked of the connection when first used, by the number of [`Sql`]. They go back to it in the
     /// end, and are prepared once in its life: that took longer than a change itself.
     prepared: [Option<CachedStatement<'c>>; SQL.len()],
+    known: &'c mut Known,
     /// The head of the trail, which is the store's once the transaction is committed.
     pub head: Head,
     now_ms: i64,
@@ -23,34 +26,25 @@ pub(super) struct Changer<'c> {
 /// The statements.
 #[derive(Clone, Copy)]
 enum Sql {
-    ReadLocker,
     WriteLocker,
-    CountItems,
-    ReadItems,
+    ReadItem,
     AddItem,
-    RemoveItems,
+    RemoveItem,
     AddEntry,
     AddTaken,
 }
 
 /// Their texts, in the order of [`Sql`].
-const SQL: [&str; 8] = [
-    "SELECT number, in_use, epoch, hash, items, freed_at, taken, is_default, checksum
-        FROM lockers WHERE number = ?1",
+const SQL: [&str; 6] = [
     // What the decision was made on stands in the condition once more.
-    "UPDATE lockers SET in_use = ?2, epoch = ?3, hash = ?4, items = ?5, freed_at = ?6, taken = ?7,
-        is_default = ?8, checksum = ?9
-        WHERE number = ?1 AND in_use = ?10 AND epoch = ?11 AND items = ?12",
-    // SQLite looks at the rules of those columns alone that are set.
-    "UPDATE lockers SET items = ?2, checksum = ?3
-        WHERE number = ?1 AND in_use = ?4 AND epoch = ?5 AND items = ?6",
-    "SELECT item, checksum FROM items WHERE locker = ?1 ORDER BY place",
-    "INSERT INTO items (locker, place, item, checksum) VALUES (?1, ?2, ?3, ?4)",
-    "DELETE FROM items WHERE locker = ?1",
-    "INSERT INTO trail (id, at, actor, action, locker, result, detail, previous, own)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    "INSERT INTO trail_items (entry, place, item)
-        SELECT ?1, place, item FROM items WHERE locker = ?2",
+    "UPDATE lockers SET in_use = ?2, epoch = ?3, hash = ?4, freed_at = ?5, taken = ?6,
+        is_default = ?7, checksum = ?8
+        WHERE number = ?1 AND in_use = ?9 AND epoch = ?10",
+    "SELECT id, locker, place, before, item, checksum FROM items WHERE id = ?1",
+    Item::ADD,
+    "DELETE FROM items WHERE id = ?1",
+    trail::ADD,
+    "INSERT INTO trail_items (entry, place, item) VALUES (?1, ?2, ?3)",
 ];
 
 /// One change, as the trail tells it.
@@ -59,13 +53,16 @@ struct Told<'a> {
     action: &'static str,
     detail: String,
     taken: &'a [Vec<u8>],
+    /// How many items more or less lie in all lockers.
+    stored: i64,
 }
 
 impl<'c> Changer<'c> {
-    pub(super) fn new(db: &'c Connection, head: Head, now_ms: i64) -> Self {
+    pub(super) fn new(db: &'c Connection, known: &'c mut Known, head: Head, now_ms: i64) -> Self {
         Self {
             db,
             prepared: [const { None }; SQL.len()],
+            known,
             head,
             now_ms,
         }
@@ -78,26 +75,30 @@ impl<'c> Changer<'c> {
         change: &Change,
         actor: &str,
     ) -> Result<Outcome, Trouble> {
-        let Some(row) = self.read(locker)? else {
+        let Some(held) = self.known.get(locker) else {
             let text = format!("there is no locker {locker}; nothing was changed");
             return Ok(Outcome::Failed(text));
         };
-        if let Some(refusal) = refusal(&row, change) {
+        if let Some(refusal) = refusal(held, change) {
             return Ok(Outcome::Refused(refusal));
         }
+        if let Change::Store { item, .. } = change {
+            return self.store(locker, held, item, actor);
+        }
+        let row = self.row(locker, held)?;
         match change {
+            Change::Store { .. } | Change::Retrieve { .. } => self.retrieve(row, held, actor),
             Change::Register { hash } => self.register(row, hash, actor),
-            Change::Store { item, .. } => self.store(row, item, actor),
-            Change::Retrieve { .. } => self.retrieve(row, actor),
             Change::Again { .. } => again(self.db, &row),
             Change::Reset { hash } => {
                 let mut new = row.clone();
                 new.epoch += 1;
                 new.hash = Some(hash.clone());
                 new.is_default = true;
-                let told = Told::new(actor, "reset");
-                self.write(&row, &new, &told)?;
-                Ok(Outcome::Reset { epoch: new.epoch })
+                let epoch = new.epoch;
+                self.write(&row, &new, &Told::new(actor, "reset"))?;
+                self.known.set(locker, held.anew(epoch));
+                Ok(Outcome::Reset { epoch })
             }
             Change::Rehash { hash, .. } => {
                 let mut new = row.clone();
@@ -117,118 +118,112 @@ impl<'c> Changer<'c> {
             ..Row::default()
         };
         self.write(&row, &new, &Told::new(actor, "register"))?;
+        self.known.set(row.number, Held::empty(true, new.epoch));
         Ok(Outcome::Registered { epoch: new.epoch })
     }
 
-    fn store(&mut self, row: Row, item: &[u8], actor: &str) -> Result<Outcome, Trouble> {
+    /// Writes two rows, each behind the last of its table, and reads none.
+    fn store(
+        &mut self,
+        locker: u32,
+        held: Held,
+        item: &[u8],
+        actor: &str,
+    ) -> Result<Outcome, Trouble> {
         if item.len() > LOCKER_ITEM_BYTES_MAX {
             let text =
                 format!("an item has at most {LOCKER_ITEM_BYTES_MAX} bytes; nothing was changed");
             return Ok(Outcome::Failed(text));
         }
-        let mut new = row.clone();
-        new.items += 1;
-        let checksum = rows::item_checksum(row.number, row.items, item);
-        let value = rusqlite::types::ToSqlOutput::Borrowed(rows::value(item));
-        self.execute(
-            Sql::AddItem,
-            params![row.number, row.items, value, checksum],
-        )?;
+        let items = held.items + 1;
         let mut told = Told::new(actor, "store");
-        told.detail = format!("{} items", new.items);
-        self.tell(&row, &told)?;
-        let values = params![
-            new.number,
-            new.items,
-            new.checksum(),
-            row.in_use,
-            row.epoch.cast_signed(),
-            row.items
-        ];
-        let written = self.execute(Sql::CountItems, values)?;
-        one_row(written, row.number)?;
-        Ok(Outcome::Stored { items: new.items })
+        told.detail = format!("{items} items");
+        told.stored = 1;
+        self.tell(locker, &told)?;
+        let item = Item {
+            id: self.head.id,
+            locker,
+            place: held.items,
+            before: held.newest(),
+            item,
+        };
+        item.add(self.statement(Sql::AddItem)?)?;
+        self.known.set(locker, held.with(item.id));
+        Ok(Outcome::Stored { items })
     }
 
-    fn retrieve(&mut self, row: Row, actor: &str) -> Result<Outcome, Trouble> {
-        let items = self.items(&row)?;
+    fn retrieve(&mut self, row: Row, held: Held, actor: &str) -> Result<Outcome, Trouble> {
+        let (ids, items) = self.items(row.number, held)?;
         let mut new = row.clone();
         new.in_use = false;
-        new.items = 0;
         new.freed_ms = Some(self.now_ms);
         new.taken = Some(self.head.id + 1);
         let mut told = Told::new(actor, "retrieve");
         told.detail = format!("{} items", items.len());
         told.taken = &items;
+        told.stored = -i64::from(held.items);
         self.write(&row, &new, &told)?;
+        for (place, (id, item)) in ids.iter().zip(&items).enumerate() {
+            let value = ToSqlOutput::Borrowed(rows::value(item));
+            let entry = self.head.id;
+            self.execute(Sql::AddTaken, params![entry, place as i64, value])?;
+            let removed = self.execute(Sql::RemoveItem, params![id])?;
+            one_row(removed, "items", *id)?;
+        }
+        self.known.set(row.number, Held::empty(false, row.epoch));
         Ok(Outcome::Retrieved { items })
     }
 
-    /// The locker's row.
-    fn read(&mut self, locker: u32) -> Result<Option<Row>, Trouble> {
-        let mut found = self.statement(Sql::ReadLocker)?.query([locker])?;
-        found.next()?.map(Row::read).transpose()
-    }
-
-    /// What lies in the locker, in order.
-    fn items(&mut self, row: &Row) -> Result<Vec<Vec<u8>>, Trouble> {
-        let mut items = Vec::new();
-        let mut found = self.statement(Sql::ReadItems)?.query([row.number])?;
-        while let Some(read) = found.next()? {
-            let item = rows::bytes(read, 0)?;
-            let place = items.len() as u32;
-            if read.get_ref(1)?.as_bytes()
-                != Ok(rows::item_checksum(row.number, place, item).as_bytes())
-            {
-                let shown = format!("({}, {place})", row.number);
-                return Err(Trouble::checksum("items", shown));
-            }
-            items.push(item.to_vec());
-        }
-        match items.len() == row.items as usize {
-            true => Ok(items),
-            false => Err(Trouble::Damage(format!(
-                "items of locker {} are gone",
-                row.number
+    /// The locker's row, which says what is known.
+    fn row(&mut self, locker: u32, held: Held) -> Result<Row, Trouble> {
+        match Row::of(self.db, locker)? {
+            Some(row) if row.in_use == held.in_use && row.epoch == held.epoch => Ok(row),
+            _ => Err(Trouble::Damage(format!(
+                "row {locker} of lockers changed by itself"
             ))),
         }
     }
 
-    /// Writes the row of the trail; what is taken out goes from one place to the other.
-    fn tell(&mut self, old: &Row, told: &Told<'_>) -> Result<(), Trouble> {
+    /// What lies in the locker, with its ids, in order: from the newest back, each names the one
+    /// before it.
+    fn items(&mut self, locker: u32, held: Held) -> Result<(Vec<i64>, Vec<Vec<u8>>), Trouble> {
+        let (mut ids, mut items) = (Vec::new(), Vec::new());
+        let mut next = held.newest();
+        for place in (0..held.items).rev() {
+            let gone = || Trouble::Damage(format!("items of locker {locker} are gone"));
+            let id = next.ok_or_else(gone)?;
+            let mut found = self.statement(Sql::ReadItem)?.query([id])?;
+            let item = Item::read(found.next()?.ok_or_else(gone)?)?;
+            if (item.locker, item.place) != (locker, place) {
+                return Err(gone());
+            }
+            ids.push(id);
+            items.push(item.item.to_vec());
+            next = item.before;
+        }
+        ids.reverse();
+        items.reverse();
+        Ok((ids, items))
+    }
+
+    /// Writes the row of the trail.
+    fn tell(&mut self, locker: u32, told: &Told<'_>) -> Result<(), Trouble> {
         let entry = Entry {
             at_ms: self.now_ms,
             actor: told.actor,
             action: told.action,
-            locker: Some(old.number),
+            locker: Some(locker),
             detail: &told.detail,
+            stored: Some(self.head.stored + told.stored),
         };
-        let head = entry.chained(&self.head, told.taken);
-        let previous = std::mem::replace(&mut self.head, head.clone()).own;
-        self.execute(
-            Sql::AddEntry,
-            params![
-                head.id,
-                entry.at_ms,
-                entry.actor,
-                entry.action,
-                entry.locker,
-                DONE,
-                entry.detail,
-                previous,
-                head.own
-            ],
-        )?;
-        if !told.taken.is_empty() {
-            self.execute(Sql::AddTaken, params![head.id, old.number])?;
-            self.execute(Sql::RemoveItems, params![old.number])?;
-        }
-        Ok(())
+        self.head = entry.chained(&self.head, told.taken);
+        let head = self.head.clone();
+        entry.add(self.statement(Sql::AddEntry)?, &head)
     }
 
     /// Writes the row of the trail, then the locker's.
     fn write(&mut self, old: &Row, new: &Row, told: &Told<'_>) -> Result<(), Trouble> {
-        self.tell(old, told)?;
+        self.tell(old.number, told)?;
         let written = self.execute(
             Sql::WriteLocker,
             params![
@@ -236,17 +231,15 @@ impl<'c> Changer<'c> {
                 new.in_use,
                 new.epoch.cast_signed(),
                 new.hash,
-                new.items,
                 new.freed_ms,
                 new.taken,
                 new.is_default,
                 new.checksum(),
                 old.in_use,
-                old.epoch.cast_signed(),
-                old.items
+                old.epoch.cast_signed()
             ],
         )?;
-        one_row(written, old.number)
+        one_row(written, "lockers", old.number.into())
     }
 
     fn execute(&mut self, sql: Sql, values: &[&dyn ToSql]) -> Result<usize, Trouble> {
@@ -270,33 +263,31 @@ impl<'a> Told<'a> {
             action,
             detail: String::new(),
             taken: &[],
+            stored: 0,
         }
     }
 }
 
 /// What the decision was made on still held.
-fn one_row(written: usize, locker: u32) -> Result<(), Trouble> {
+fn one_row(written: usize, table: &str, row: i64) -> Result<(), Trouble> {
     match written {
         1 => Ok(()),
         _ => Err(Trouble::Damage(format!(
-            "row {locker} of lockers changed by itself"
+            "row {row} of {table} changed by itself"
         ))),
     }
 }
 
 /// Why the change may not be done to this locker, if it may not.
-fn refusal(row: &Row, change: &Change) -> Option<Refusal> {
-    let of_this = |epoch: u64| (row.epoch != epoch).then_some(Refusal::Changed);
-    match (change, row.in_use) {
+fn refusal(held: Held, change: &Change) -> Option<Refusal> {
+    let of_this = |epoch: u64| (held.epoch != epoch).then_some(Refusal::Changed);
+    match (change, held.in_use) {
         (Change::Register { .. } | Change::Again { .. }, true) => Some(Refusal::InUse),
         (Change::Register { .. }, false) => None,
-        (Change::Again { epoch }, false) => {
-            let late = row.taken.is_none().then_some(Refusal::TooLate);
-            of_this(*epoch).or(late)
-        }
+        (Change::Again { epoch }, false) => of_this(*epoch),
         (_, false) => Some(Refusal::Free),
         (Change::Store { epoch, .. }, true) => {
-            let full = (row.items >= LOCKER_ITEMS_MAX).then_some(Refusal::Full);
+            let full = (held.items >= LOCKER_ITEMS_MAX).then_some(Refusal::Full);
             of_this(*epoch).or(full)
         }
         (Change::Retrieve { epoch } | Change::Rehash { epoch, .. }, true) => of_this(*epoch),
@@ -317,8 +308,7 @@ fn again(db: &Connection, row: &Row) -> Result<Outcome, Trouble> {
 
 /// What was taken last out of a locker, for the operator.
 pub(super) fn taken(db: &Connection, locker: u32) -> Result<Outcome, Trouble> {
-    let mut changer = Changer::new(db, Head::default(), 0);
-    let Some(row) = changer.read(locker)? else {
+    let Some(row) = Row::of(db, locker)? else {
         let text = format!("there is no locker {locker}");
         return Ok(Outcome::Failed(text));
     };

@@ -1,6 +1,6 @@
 //! The line of text that a checksum is of.
 //!
-//! A change makes four of them, so they are put together byte by byte: by `format!` it took as many
+//! A change makes two of them or three, so they are put together byte by byte: by `format!` it took as many
 //! instructions as half of what SQLite needs for the change.
 
 use sha2::{Digest as _, Sha256};
@@ -70,19 +70,34 @@ impl Line {
         self.0.extend_from_slice(&digits[first..]);
     }
 
+    /// A hash as sha256sum(1) shows it.
+    pub(super) fn hash(mut self, value: &Hash) -> Self {
+        self.0.push(b'|');
+        self.0.extend_from_slice(&shown(value));
+        self
+    }
+
     /// The SHA-256 of the line.
-    pub(super) fn sha256(self) -> String {
+    pub(super) fn sha256(self) -> Hash {
         sha256(&self.0)
     }
 }
 
-/// The SHA-256 of a text, as sha256sum(1) shows it.
-pub(super) fn sha256(text: &[u8]) -> String {
+/// A SHA-256.
+pub(super) type Hash = [u8; 32];
+
+/// The SHA-256 of a text.
+pub(super) fn sha256(text: &[u8]) -> Hash {
+    Sha256::digest(text).into()
+}
+
+/// The digits of a hash, as sha256sum(1) shows them.
+pub(super) fn shown(hash: &Hash) -> [u8; 64] {
     let mut shown = [0; 64];
-    for (pair, byte) in shown.chunks_exact_mut(2).zip(Sha256::digest(text)) {
-        pair.copy_from_slice(&digits(byte, b"0123456789abcdef"));
+    for (pair, byte) in shown.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&digits(*byte, b"0123456789abcdef"));
     }
-    String::from_utf8_lossy(&shown).into_owned()
+    shown
 }
 
 /// The two digits of a byte.
@@ -115,6 +130,8 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_sha256sum() {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(b"abc"), known);
+        assert_eq!(shown(&sha256(b"abc")), known.as_bytes());
+        let line = Line::new("kind").hash(&sha256(b"abc"));
+        assert_eq!(line.0, format!("kind|{known}").as_bytes());
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! It blocks, so it runs on a lane of its own and knows neither the loop nor a wire. [`Store::run`]
 //! does everything that waits in one synced transaction. `job.rs` says what can be asked; `batch.rs`
-//! has the transaction and `change.rs` what one change does in it; `schema.rs` has the tables,
-//! `rows.rs` and `trail.rs` their checksums, each of a line of text (`line.rs`); `open.rs` and
-//! `files.rs` open and verify the files; `trouble.rs` says what errors mean.
+//! has the transaction and `change.rs` what one change does in it, by what `known.rs` keeps in memory;
+//! `schema.rs` has the tables, `rows.rs` and `trail.rs` their checksums, each of a line of text
+//! (`line.rs`); `open.rs` and `files.rs` open and verify the files; `trouble.rs` says what errors mean.
 
 use std::fs::File;
 
@@ -24,6 +24,7 @@ mod clock;
 mod count;
 mod files;
 mod job;
+mod known;
 mod line;
 mod open;
 mod rows;
@@ -104,13 +105,14 @@ impl Store {
                 }
             }
         };
+        let lockers = seen(rows, &base, now_ms);
         let store = Self {
             place,
             state: State::Open(base),
             clock,
             _lock: lock,
         };
-        Ok((store, seen(rows, now_ms)))
+        Ok((store, lockers))
     }
 
     /// Does the jobs in their order and says what became of each; what is reported as done is
@@ -177,8 +179,9 @@ impl Store {
         match open::open(path, now_ms) {
             Ok((base, rows)) => {
                 log::info!("{name}: was opened again");
+                let lockers = seen(rows, &base, now_ms);
                 self.state = State::Open(base);
-                Some(seen(rows, now_ms))
+                Some(lockers)
             }
             Err(error) => {
                 if *why != error {
@@ -202,13 +205,14 @@ impl Store {
 const OUT_OF_ORDER: &str = "the database is out of order; nothing was changed";
 
 /// The lockers as others see them.
-fn seen(rows: Vec<Row>, now_ms: i64) -> Vec<Locker> {
+fn seen(rows: Vec<Row>, base: &Base, now_ms: i64) -> Vec<Locker> {
+    let items = |row: &Row| base.known.get(row.number).map_or(0, |held| held.items);
     let seen = |row: Row| Locker {
+        items: items(&row),
         in_use: row.in_use,
         epoch: row.epoch,
         hash: row.hash,
         is_default: row.is_default,
-        items: row.items,
         repeat: repeat_left(row.freed_ms, now_ms),
     };
     rows.into_iter().map(seen).collect()

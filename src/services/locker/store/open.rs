@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{self, Found};
+use super::known::Known;
 use super::rows::{self, Row};
 use super::schema::{self, VERSION};
 use super::trail::{self, Head};
@@ -20,6 +21,7 @@ use crate::config::limits::{LOCKER_CACHE_KIB, LOCKER_LOG_BYTES_MAX};
 /// A database that is verified and in use.
 pub(super) struct Base {
     pub db: Connection,
+    pub known: Known,
     pub head: Head,
     /// A commit that a test has chosen to fail.
     #[cfg(test)]
@@ -27,9 +29,10 @@ pub(super) struct Base {
 }
 
 impl Base {
-    fn new(db: Connection, head: Head) -> Self {
+    fn new(db: Connection, known: Known, head: Head) -> Self {
         Self {
             db,
+            known,
             head,
             #[cfg(test)]
             fault: None,
@@ -125,7 +128,7 @@ pub(super) fn open(path: &Path, now_ms: i64) -> Result<(Base, Vec<Row>), String>
         let newer = files::newer(version);
         return Err(format!("{}: {newer}; it was left as it is", path.display()));
     }
-    let (lockers, head) = match version == VERSION {
+    let (lockers, known, head) = match version == VERSION {
         true => {
             let read = load(&db).map_err(named)?;
             settle(&db).map_err(named)?;
@@ -142,21 +145,23 @@ pub(super) fn open(path: &Path, now_ms: i64) -> Result<(Base, Vec<Row>), String>
     // From here on a close writes the log into the database and removes it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(|error| named(error.into()))?;
-    Ok((Base::new(db, head), lockers))
+    Ok((Base::new(db, known, head), lockers))
 }
 
 /// Reads and verifies all lockers and items and the newest of the trail.
-fn load(db: &Connection) -> Result<(Vec<Row>, Head), Trouble> {
-    Ok((rows::load(db)?, trail::verify(db)?))
+pub(super) fn load(db: &Connection) -> Result<(Vec<Row>, Known, Head), Trouble> {
+    let (lockers, head) = (rows::load(db)?, trail::verify(db)?);
+    let known = rows::load_items(db, &lockers, &head)?;
+    Ok((lockers, known, head))
 }
 
 /// A database in memory, for tests.
 pub(super) fn in_memory(count: u32, now_ms: i64) -> Result<(Base, Vec<Row>), Trouble> {
     let db = Connection::open_in_memory()?;
     db.execute_batch("PRAGMA foreign_keys = ON")?;
-    let head = schema::create(&db, count, now_ms)?;
-    let lockers = rows::load(&db)?;
-    Ok((Base::new(db, head), lockers))
+    schema::create(&db, count, now_ms)?;
+    let (lockers, known, head) = load(&db)?;
+    Ok((Base::new(db, known, head), lockers))
 }
 
 fn connect(path: &Path) -> Result<Connection, Trouble> {

@@ -1,29 +1,29 @@
 //! The rows of lockers and items, and the checksum that each carries.
 //!
 //! SQLite finds a damaged page by its structure, not a flipped bit in a value. So each row has the
-//! SHA-256 of one line of text, as 64 digits. By hand, for locker 3 and its first item:
+//! SHA-256 of one line of text. By hand, for locker 3 and item 7:
 //!
 //! ```sh
 //! sqlite3 copy.db "SELECT 'locker|' || number || '|' || in_use || '|' || epoch || '|' ||
-//!     coalesce(hash, '') || '|' || items || '|' || coalesce(freed_at, '') || '|' ||
-//!     coalesce(taken, '') || '|' || is_default FROM lockers WHERE number = 3" |
-//!     tr -d '\n' | sha256sum
-//! sqlite3 copy.db "SELECT 'item|' || locker || '|' || place || '|' || hex(item)
-//!     FROM items WHERE locker = 3 AND place = 0" | tr -d '\n' | sha256sum
+//!     coalesce(hash, '') || '|' || coalesce(freed_at, '') || '|' || coalesce(taken, '') || '|' ||
+//!     is_default FROM lockers WHERE number = 3" | tr -d '\n' | sha256sum
+//! sqlite3 copy.db "SELECT 'item|' || id || '|' || locker || '|' || place || '|' ||
+//!     coalesce(before, '') || '|' || hex(item) FROM items WHERE id = 7" | tr -d '\n' | sha256sum
 //! ```
+//!
+//! An item that is gone shows as well: the next one of its locker names it, and the trail's newest row
+//! says how many there are in all.
 
 use std::ops::Range;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Statement, params};
 
-use super::line::Line;
+use super::known::{Held, Known};
+use super::line::{Hash, Line};
+use super::trail::Head;
 use super::trouble::Trouble;
 use crate::config::limits::LOCKERS_MAX;
-
-/// The columns of a locker, as [`Row::read`] wants them.
-pub(super) const COLUMNS: &str =
-    "number, in_use, epoch, hash, items, freed_at, taken, is_default, checksum";
 
 /// A row of `lockers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,13 +32,16 @@ pub(super) struct Row {
     pub in_use: bool,
     pub epoch: u64,
     pub hash: Option<String>,
-    pub items: u32,
     pub freed_ms: Option<i64>,
     pub taken: Option<i64>,
     pub is_default: bool,
 }
 
 impl Row {
+    /// The columns of a locker, as [`Row::read`] wants them.
+    pub(super) const SELECT: &str =
+        "SELECT number, in_use, epoch, hash, freed_at, taken, is_default, checksum FROM lockers";
+
     /// The row, its checksum verified.
     pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Self, Trouble> {
         let read = Self {
@@ -46,25 +49,30 @@ impl Row {
             in_use: row.get(1)?,
             epoch: row.get::<_, i64>(2)?.cast_unsigned(),
             hash: row.get(3)?,
-            items: row.get(4)?,
-            freed_ms: row.get(5)?,
-            taken: row.get(6)?,
-            is_default: row.get(7)?,
+            freed_ms: row.get(4)?,
+            taken: row.get(5)?,
+            is_default: row.get(6)?,
         };
-        match row.get_ref(8)?.as_bytes() == Ok(read.checksum().as_bytes()) {
+        match row.get_ref(7)?.as_bytes() == Ok(&read.checksum()) {
             true => Ok(read),
             false => Err(Trouble::checksum("lockers", read.number)),
         }
     }
 
+    /// The row of this locker, where there is one.
+    pub(super) fn of(db: &Connection, locker: u32) -> Result<Option<Self>, Trouble> {
+        let mut one = db.prepare_cached(&format!("{} WHERE number = ?1", Self::SELECT))?;
+        let mut found = one.query([locker])?;
+        found.next()?.map(Self::read).transpose()
+    }
+
     /// What the row's checksum must be.
-    pub(super) fn checksum(&self) -> String {
+    pub(super) fn checksum(&self) -> Hash {
         Line::new("locker")
             .unsigned(u64::from(self.number))
             .unsigned(u64::from(self.in_use))
             .unsigned(self.epoch)
             .text(self.hash.as_deref().unwrap_or_default())
-            .unsigned(u64::from(self.items))
             .number(self.freed_ms)
             .number(self.taken)
             .unsigned(u64::from(self.is_default))
@@ -72,13 +80,72 @@ impl Row {
     }
 }
 
-/// The checksum of a row of `items`.
-pub(super) fn item_checksum(locker: u32, place: u32, item: &[u8]) -> String {
-    Line::new("item")
-        .unsigned(u64::from(locker))
-        .unsigned(u64::from(place))
-        .hex(item)
-        .sha256()
+/// A row of `items`.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    pub id: i64,
+    pub locker: u32,
+    pub place: u32,
+    /// The id of the one that was put into the same locker before it.
+    pub before: Option<i64>,
+    pub item: &'a [u8],
+}
+
+impl<'r> Item<'r> {
+    /// The columns of an item, as [`Item::read`] wants them.
+    pub(super) const SELECT: &'static str =
+        "SELECT id, locker, place, before, item, checksum FROM items";
+
+    /// The row, its checksum verified.
+    pub(super) fn read(row: &'r rusqlite::Row<'_>) -> Result<Self, Trouble> {
+        let id = row.get(0)?;
+        let part = |error: rusqlite::Error| in_row("items", id, error.into());
+        let read = Self {
+            id,
+            locker: row.get(1).map_err(part)?,
+            place: row.get(2).map_err(part)?,
+            before: row.get(3).map_err(part)?,
+            item: bytes(row, 4).map_err(|trouble| in_row("items", id, trouble))?,
+        };
+        match row.get_ref(5)?.as_bytes() == Ok(&read.checksum()) {
+            true => Ok(read),
+            false => Err(Trouble::checksum("items", id)),
+        }
+    }
+
+    /// The statement for [`Item::add`].
+    pub(super) const ADD: &'static str =
+        "INSERT INTO items (id, locker, place, before, item, checksum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+    /// Adds the row.
+    pub(super) fn add(&self, statement: &mut Statement<'_>) -> Result<(), Trouble> {
+        statement.execute(params![
+            self.id,
+            self.locker,
+            self.place,
+            self.before,
+            ToSqlOutput::Borrowed(value(self.item)),
+            self.checksum()
+        ])?;
+        Ok(())
+    }
+
+    /// What the row's checksum must be.
+    pub(super) fn checksum(&self) -> Hash {
+        Line::new("item")
+            .number(Some(self.id))
+            .unsigned(u64::from(self.locker))
+            .unsigned(u64::from(self.place))
+            .number(self.before)
+            .hex(self.item)
+            .sha256()
+    }
+
+    /// Whether it is the one that follows what is known of its locker.
+    pub(super) fn follows(&self, held: Held) -> bool {
+        held.in_use && self.place == held.items && self.before == held.newest()
+    }
 }
 
 /// How an item is kept: TEXT where it is valid UTF-8, else BLOB.
@@ -97,10 +164,10 @@ pub(super) fn bytes<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r
     }
 }
 
-/// All lockers in order; every row of lockers and of items is verified.
+/// All lockers in order, each row verified.
 pub(super) fn load(db: &Connection) -> Result<Vec<Row>, Trouble> {
     let mut lockers = Vec::new();
-    let mut all = db.prepare(&format!("SELECT {COLUMNS} FROM lockers ORDER BY number"))?;
+    let mut all = db.prepare(&format!("{} ORDER BY number", Row::SELECT))?;
     let mut found = all.query(())?;
     while let Some(row) = found.next()? {
         let number = lockers.len();
@@ -110,44 +177,40 @@ pub(super) fn load(db: &Connection) -> Result<Vec<Row>, Trouble> {
         }
         lockers.push(read);
     }
-    if lockers.is_empty() {
-        return Err(Trouble::Damage("there are no lockers".to_owned()));
+    match lockers.is_empty() {
+        true => Err(Trouble::Damage("there are no lockers".to_owned())),
+        false => Ok(lockers),
     }
-    let counts: Vec<u32> = lockers.iter().map(|row| row.items).collect();
-    verify_items(db, &counts)?;
-    Ok(lockers)
 }
 
-/// Each item has its checksum and its place, and none is gone; so many belong to each locker.
-pub(super) fn verify_items(db: &Connection, expected: &[u32]) -> Result<(), Trouble> {
-    let mut counts = vec![0; expected.len()];
-    let mut all =
-        db.prepare("SELECT locker, place, item, checksum FROM items ORDER BY locker, place")?;
+/// What lies in these lockers. Each item has its checksum and follows the one before it in its
+/// locker, and there are as many as the trail says.
+pub(super) fn load_items(db: &Connection, lockers: &[Row], head: &Head) -> Result<Known, Trouble> {
+    let empty = |row: &Row| Held::empty(row.in_use, row.epoch);
+    let mut held: Vec<Held> = lockers.iter().map(empty).collect();
+    let mut count = 0;
+    let mut all = db.prepare(&format!("{} ORDER BY id", Item::SELECT))?;
     let mut found = all.query(())?;
     while let Some(row) = found.next()? {
-        let (locker, place): (u32, u32) = (row.get(0)?, row.get(1)?);
-        let shown = format!("({locker}, {place})");
-        let item = bytes(row, 2).map_err(|trouble| in_row("items", &shown, trouble))?;
-        if row.get_ref(3)?.as_bytes() != Ok(item_checksum(locker, place, item).as_bytes()) {
-            return Err(Trouble::checksum("items", shown));
-        }
-        match counts.get_mut(locker as usize) {
-            Some(count) if *count == place => *count += 1,
+        let item = Item::read(row)?;
+        match held.get_mut(item.locker as usize) {
+            Some(held) if item.follows(*held) && item.id <= head.id => *held = held.with(item.id),
             _ => {
+                let (id, locker) = (item.id, item.locker);
                 return Err(Trouble::Damage(format!(
-                    "row {shown} of items is displaced"
+                    "row {id} of items does not follow what was in locker {locker}"
                 )));
             }
         }
+        count += 1;
     }
-    for (number, (expected, count)) in expected.iter().zip(counts).enumerate() {
-        if *expected != count {
-            return Err(Trouble::Damage(format!(
-                "row {number} of lockers says {expected} items, and {count} are there"
-            )));
-        }
+    match count == head.stored {
+        true => Ok(Known::new(held)),
+        false => Err(Trouble::Damage(format!(
+            "the trail says {} items, and {count} are there",
+            head.stored
+        ))),
     }
-    Ok(())
 }
 
 /// A value that can't be read is damage, and of which row.
@@ -162,44 +225,33 @@ fn in_row(table: &str, row: impl std::fmt::Display, trouble: Trouble) -> Trouble
 
 /// Adds free lockers of these numbers.
 pub(super) fn add_free(db: &Connection, numbers: Range<u32>) -> Result<(), Trouble> {
-    let mut add = db.prepare(
-        "INSERT INTO lockers (number, in_use, epoch, items, checksum) VALUES (?1, 0, 0, 0, ?2)",
-    )?;
     for number in numbers {
         let row = Row {
             number,
             ..Row::default()
         };
-        add.execute(params![number, row.checksum()])?;
+        add(db, &row)?;
     }
     Ok(())
 }
 
-/// Gives every locker the checksum of its present row, without a look at the one that it has.
-pub(super) fn renew_checksums(db: &Connection) -> Result<(), Trouble> {
-    let mut all = db.prepare(
-        "SELECT number, in_use, epoch, hash, items, freed_at, taken, is_default FROM lockers",
+/// Adds a locker.
+pub(super) fn add(db: &Connection, row: &Row) -> Result<(), Trouble> {
+    let mut add = db.prepare_cached(
+        "INSERT INTO lockers (number, in_use, epoch, hash, freed_at, taken, is_default, checksum)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    let rows: Result<Vec<Row>, rusqlite::Error> = all
-        .query_map((), |row| {
-            Ok(Row {
-                number: row.get(0)?,
-                in_use: row.get(1)?,
-                epoch: row.get::<_, i64>(2)?.cast_unsigned(),
-                hash: row.get(3)?,
-                items: row.get(4)?,
-                freed_ms: row.get(5)?,
-                taken: row.get(6)?,
-                is_default: row.get(7)?,
-            })
-        })?
-        .collect();
-    let mut renew = db.prepare("UPDATE lockers SET checksum = ?2 WHERE number = ?1")?;
-    for row in rows? {
-        renew.execute(params![row.number, row.checksum()])?;
-    }
+    add.execute(params![
+        row.number,
+        row.in_use,
+        row.epoch.cast_signed(),
+        row.hash,
+        row.freed_ms,
+        row.taken,
+        row.is_default,
+        row.checksum()
+    ])?;
     Ok(())
 }
-
 #[cfg(test)]
 pub(super) mod tests;

@@ -208,20 +208,21 @@ fn the_trail_tells_of_each_change_and_of_no_secret() {
     let db = Connection::open(bench.path()).expect("closed before");
     let mut all = db
         .prepare(
-            "SELECT at || actor || action || ifnull(locker, '') || result || detail FROM trail",
+            "SELECT at || actor || action || ifnull(locker, '') || '|' || detail || '|' || stored
+                FROM trail",
         )
         .expect("our tables");
     let rows = all.query_map((), |row| row.get(0)).expect("rows");
     let told: Vec<String> = rows.map(|row| row.expect("a row")).collect();
     let change = |told: &str| format!("1800000000000192.0.2.1:4000{told}");
     let expected = [
-        "1800000000000servercreatedone16 lockers".to_owned(),
-        change("register3done"),
-        change("store3done1 items"),
-        change("store3done2 items"),
-        change("reset3done"),
-        change("rehash3done"),
-        change("retrieve3done2 items"),
+        "1800000000000servercreate|16 lockers|0".to_owned(),
+        change("register3||0"),
+        change("store3|1 items|1"),
+        change("store3|2 items|2"),
+        change("reset3||2"),
+        change("rehash3||2"),
+        change("retrieve3|2 items|0"),
     ];
     assert_eq!(told, expected);
 }
@@ -325,7 +326,7 @@ fn reads_stand_in_order_between_the_changes_of_a_batch() {
     assert_eq!(outcomes[5], Outcome::Registered { epoch: 2 });
     let copy = Connection::open(path).expect("opens");
     let items: i64 = copy
-        .query_row("SELECT items FROM lockers WHERE number = 0", (), |row| {
+        .query_row("SELECT count(*) FROM items WHERE locker = 0", (), |row| {
             row.get(0)
         })
         .expect("the state in between");

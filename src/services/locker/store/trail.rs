@@ -5,41 +5,33 @@
 //! secret and no password hash is in it. By hand, for row 7:
 //!
 //! ```sh
-//! sqlite3 copy.db "SELECT 'trail|' || id || '|' || previous || '|' || at || '|' || hex(actor) ||
-//!     '|' || action || '|' || coalesce(locker, '') || '|' || result || '|' || hex(detail) ||
-//!     coalesce((SELECT group_concat(part, '') FROM (SELECT '|' || hex(item) AS part
-//!     FROM trail_items WHERE entry = 7 ORDER BY place)), '') FROM trail WHERE id = 7" |
-//!     tr -d '\n' | sha256sum
+//! sqlite3 copy.db "SELECT 'trail|' || id || '|' || coalesce((SELECT lower(hex(own)) FROM trail
+//!     WHERE id = 6), printf('%064d', 0)) || '|' || at || '|' || hex(actor) || '|' || action ||
+//!     '|' || coalesce(locker, '') || '|' || coalesce(stored, 'done') || '|' || hex(detail) ||
+//!     coalesce((SELECT group_concat('|' || hex(item), '') FROM (SELECT item FROM trail_items
+//!     WHERE entry = 7 ORDER BY place)), '') FROM trail WHERE id = 7" | tr -d '\n' | sha256sum
 //! ```
 //!
+//! `stored` is how many items lie in all lockers after the change, so that none can go unseen. Rows of
+//! older layouts say `done` in its place, as all did: a hash that somebody has noted down stays true.
+//!
 //! The chain shows a changed row and one that is missing in the middle. Rows cut off at the end
-//! do not show; they do in a backup.
+//! show where items were stored or taken by them, or else in a backup.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
-use super::line::Line;
+use super::line::{Hash, Line};
 use super::rows::bytes;
 use super::trouble::Trouble;
 use crate::config::limits::LOCKER_TRAIL_CHECKED;
 
-/// What all rows say in `result`: what was refused or failed has changed nothing, and is not there.
-pub(super) const DONE: &str = "done";
-
-/// The newest row: its number and hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The newest row: its number, its hash, and what it says of the items.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Head {
     pub id: i64,
-    pub own: String,
-}
-
-impl Default for Head {
-    /// Before the first row.
-    fn default() -> Self {
-        Self {
-            id: 0,
-            own: "0".repeat(64),
-        }
-    }
+    pub own: Hash,
+    /// How many items lie in all lockers.
+    pub stored: i64,
 }
 
 /// A row but for its place in the chain.
@@ -49,6 +41,8 @@ pub(super) struct Entry<'a> {
     pub action: &'a str,
     pub locker: Option<u32>,
     pub detail: &'a str,
+    /// How many items lie in all lockers then; older layouts did not say.
+    pub stored: Option<i64>,
 }
 
 impl Entry<'_> {
@@ -57,22 +51,46 @@ impl Entry<'_> {
         let id = before.id + 1;
         let mut line = Line::new("trail")
             .number(Some(id))
-            .text(&before.own)
+            .hash(&before.own)
             .number(Some(self.at_ms))
             .hex(self.actor.as_bytes())
             .text(self.action)
-            .number(self.locker.map(i64::from))
-            .text(DONE)
-            .hex(self.detail.as_bytes());
+            .number(self.locker.map(i64::from));
+        line = match self.stored {
+            Some(_) => line.number(self.stored),
+            None => line.text("done"),
+        };
+        line = line.hex(self.detail.as_bytes());
         for item in items {
             line = line.hex(item);
         }
         Head {
             id,
             own: line.sha256(),
+            stored: self.stored.unwrap_or(before.stored),
         }
     }
+
+    /// Adds the row, which makes this head.
+    pub(super) fn add(&self, statement: &mut Statement<'_>, head: &Head) -> Result<(), Trouble> {
+        statement.execute(params![
+            head.id,
+            self.at_ms,
+            self.actor,
+            self.action,
+            self.locker,
+            self.detail,
+            self.stored,
+            head.own
+        ])?;
+        Ok(())
+    }
 }
+
+/// The statement for [`Entry::add`].
+pub(super) const ADD: &str =
+    "INSERT INTO trail (id, at, actor, action, locker, detail, stored, own)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Puts a row of the server's own, which concerns no single locker, behind the head.
 pub(super) fn note(
@@ -88,15 +106,15 @@ pub(super) fn note(
         action,
         locker: None,
         detail,
+        stored: Some(before.stored),
     };
     let head = entry.chained(before, &[]);
-    db.execute(
-        "INSERT INTO trail (id, at, actor, action, locker, result, detail, previous, own)
-            VALUES (?1, ?2, 'server', ?3, NULL, ?4, ?5, ?6, ?7)",
-        params![head.id, at_ms, action, DONE, detail, before.own, head.own],
-    )?;
+    entry.add(&mut db.prepare(ADD)?, &head)?;
     Ok(head)
 }
+
+/// The columns of a row, as [`verified`] wants them.
+const SELECT: &str = "SELECT id, at, actor, action, locker, detail, stored, own FROM trail";
 
 /// Verifies the newest rows and gives the head.
 pub(super) fn verify(db: &Connection) -> Result<Head, Trouble> {
@@ -105,26 +123,38 @@ pub(super) fn verify(db: &Connection) -> Result<Head, Trouble> {
         return Err(Trouble::Damage("the trail is empty".to_owned()));
     };
     let first = (newest - LOCKER_TRAIL_CHECKED + 1).max(1);
-    // The row before them is believed; where there is none, the chain begins.
-    let before: Option<String> = db
-        .query_row("SELECT own FROM trail WHERE id = ?1", [first - 1], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    let mut head = match before {
-        Some(own) => Head { id: first - 1, own },
-        None if first == 1 => Head::default(),
-        None => return Err(gone(first - 1)),
-    };
-    let mut all = db.prepare(
-        "SELECT id, previous, at, actor, action, locker, result, detail, own FROM trail
-            WHERE id >= ?1 ORDER BY id",
-    )?;
+    let mut head = before(db, first)?;
+    let mut says = false;
+    let mut all = db.prepare(&format!("{SELECT} WHERE id >= ?1 ORDER BY id"))?;
     let mut found = all.query([first])?;
     while let Some(row) = found.next()? {
+        says = row.get_ref(6)? != rusqlite::types::ValueRef::Null;
         head = verified(db, row, &head)?;
     }
-    Ok(head)
+    match says {
+        true => Ok(head),
+        false => Err(Trouble::Damage(format!(
+            "row {} of trail does not say how many items there are",
+            head.id
+        ))),
+    }
+}
+
+/// What a row follows: the row before, which is believed; where there is none, the chain begins.
+fn before(db: &Connection, id: i64) -> Result<Head, Trouble> {
+    let before: Option<Hash> = db
+        .prepare_cached("SELECT own FROM trail WHERE id = ?1")?
+        .query_row([id - 1], |row| row.get(0))
+        .optional()?;
+    match before {
+        Some(own) => Ok(Head {
+            id: id - 1,
+            own,
+            stored: 0,
+        }),
+        None if id == 1 => Ok(Head::default()),
+        None => Err(gone(id - 1)),
+    }
 }
 
 /// The head behind this row, which must follow `before`.
@@ -134,33 +164,33 @@ fn verified(db: &Connection, row: &rusqlite::Row<'_>, before: &Head) -> Result<H
         return Err(gone(before.id + 1));
     }
     let damaged = |_| Trouble::checksum("trail", id);
-    let (previous, own): (String, String) =
-        (row.get(1).map_err(damaged)?, row.get(8).map_err(damaged)?);
     let (actor, action): (String, String) =
-        (row.get(3).map_err(damaged)?, row.get(4).map_err(damaged)?);
-    let (result, detail): (String, String) =
-        (row.get(6).map_err(damaged)?, row.get(7).map_err(damaged)?);
+        (row.get(2).map_err(damaged)?, row.get(3).map_err(damaged)?);
+    let detail: String = row.get(5).map_err(damaged)?;
+    let own: Hash = row.get(7).map_err(damaged)?;
     let entry = Entry {
-        at_ms: row.get(2).map_err(damaged)?,
+        at_ms: row.get(1).map_err(damaged)?,
         actor: &actor,
         action: &action,
-        locker: row.get(5).map_err(damaged)?,
+        locker: row.get(4).map_err(damaged)?,
         detail: &detail,
+        stored: row.get(6).map_err(damaged)?,
     };
     let head = entry.chained(before, &taken(db, id)?);
-    match previous == before.own && own == head.own && result == DONE {
+    match own == head.own {
         true => Ok(head),
         false => Err(Trouble::checksum("trail", id)),
     }
 }
 
-fn gone(id: i64) -> Trouble {
+pub(super) fn gone(id: i64) -> Trouble {
     Trouble::Damage(format!("row {id} of trail is gone"))
 }
 
 /// What was taken out by this row of the trail, in order.
-pub(super) fn taken(db: &Connection, entry: i64) -> Result<Vec<Vec<u8>>, Trouble> {
-    let mut all = db.prepare("SELECT item FROM trail_items WHERE entry = ?1 ORDER BY place")?;
+fn taken(db: &Connection, entry: i64) -> Result<Vec<Vec<u8>>, Trouble> {
+    let mut all =
+        db.prepare_cached("SELECT item FROM trail_items WHERE entry = ?1 ORDER BY place")?;
     let mut found = all.query([entry])?;
     let mut items = Vec::new();
     while let Some(row) = found.next()? {
@@ -171,53 +201,13 @@ pub(super) fn taken(db: &Connection, entry: i64) -> Result<Vec<Vec<u8>>, Trouble
 
 /// What was taken out by this row of the trail, which is verified.
 pub(super) fn taken_verified(db: &Connection, entry: i64) -> Result<Vec<Vec<u8>>, Trouble> {
-    let mut one = db.prepare(
-        "SELECT id, previous, at, actor, action, locker, result, detail, own FROM trail
-            WHERE id = ?1",
-    )?;
+    let mut one = db.prepare(&format!("{SELECT} WHERE id = ?1"))?;
     let mut found = one.query([entry])?;
     let Some(row) = found.next()? else {
         return Err(gone(entry));
     };
-    let before = Head {
-        id: entry - 1,
-        own: row.get(1)?,
-    };
-    verified(db, row, &before)?;
+    verified(db, row, &before(db, entry)?)?;
     taken(db, entry)
-}
-
-/// Chains rows that have no hashes yet, and gives the head.
-pub(super) fn link_all(db: &Connection) -> Result<Head, Trouble> {
-    let mut head = Head::default();
-    let mut next = db.prepare(
-        "SELECT id, at, actor, action, locker, detail FROM trail WHERE id > ?1 ORDER BY id LIMIT 1",
-    )?;
-    let mut link = db.prepare("UPDATE trail SET previous = ?2, own = ?3 WHERE id = ?1")?;
-    // One row at a time: a row must not change below a statement that reads on.
-    loop {
-        let linked = {
-            let mut found = next.query([head.id])?;
-            let Some(row) = found.next()? else {
-                return Ok(head);
-            };
-            if row.get::<_, i64>(0)? != head.id + 1 {
-                return Err(gone(head.id + 1));
-            }
-            let (actor, action): (String, String) = (row.get(2)?, row.get(3)?);
-            let detail: String = row.get(5)?;
-            let entry = Entry {
-                at_ms: row.get(1)?,
-                actor: &actor,
-                action: &action,
-                locker: row.get(4)?,
-                detail: &detail,
-            };
-            entry.chained(&head, &taken(db, head.id + 1)?)
-        };
-        link.execute(params![linked.id, head.own, linked.own])?;
-        head = linked;
-    }
 }
 
 #[cfg(test)]

@@ -256,6 +256,23 @@ fn damage_that_is_met_later_is_not_passed_on() {
 }
 
 #[test]
+fn a_row_of_the_past_is_not_changed() {
+    let bench = Bench::new();
+    let (mut store, _) = bench.open();
+    one(&mut store, register(0));
+    let db = &base(&mut store).db;
+    db.execute_batch("CREATE TEMP TABLE past AS SELECT * FROM lockers WHERE number = 0")
+        .expect("works");
+    one(&mut store, reset(0));
+    let db = &base(&mut store).db;
+    db.execute_batch("REPLACE INTO lockers SELECT * FROM past")
+        .expect("works");
+    let (outcomes, _) = store.run(&[put(0, 2, b"hat"), rehash(0, 2)]);
+    let damaged = Outcome::Failed("the database is damaged; nothing was changed".to_owned());
+    assert_eq!(outcomes, [damaged.clone(), damaged]);
+}
+
+#[test]
 fn a_long_log_is_written_into_the_database() {
     let bench = Bench::new();
     let (mut store, _) = bench.open();

@@ -57,7 +57,7 @@ const DAMAGES: &[(&str, &str)] = &[
         "row 2 of lockers does not have",
     ),
     (
-        "UPDATE lockers SET in_use = 0, items = 0 WHERE number = 1",
+        "UPDATE lockers SET in_use = 0 WHERE number = 1",
         "row 1 of lockers",
     ),
     (
@@ -69,7 +69,7 @@ const DAMAGES: &[(&str, &str)] = &[
         "row 2 of lockers",
     ),
     (
-        "UPDATE lockers SET checksum = '' WHERE number = 0",
+        "UPDATE lockers SET checksum = x'' WHERE number = 0",
         "row 0 of lockers",
     ),
     (
@@ -79,24 +79,53 @@ const DAMAGES: &[(&str, &str)] = &[
     ("DELETE FROM lockers", "there are no lockers"),
     (
         "UPDATE items SET item = 'another' WHERE place = 0",
-        "row (1, 0) of items",
+        "row 3 of items does not have",
     ),
     (
         "UPDATE items SET place = 2 WHERE place = 1",
-        "row (1, 2) of items",
+        "row 4 of items",
     ),
-    ("UPDATE items SET locker = 0", "row (0, 0) of items"),
+    (
+        "UPDATE items SET before = 2 WHERE place = 1",
+        "row 4 of items",
+    ),
+    ("UPDATE items SET locker = 0", "row 3 of items"),
+    ("UPDATE items SET id = 9 WHERE id = 4", "row 9 of items"),
     (
         "DELETE FROM items WHERE place = 1",
-        "row 1 of lockers says 2 items, and 1 are there",
+        "the trail says 2 items, and 1 are there",
+    ),
+    (
+        "DELETE FROM items WHERE place = 0",
+        "row 4 of items does not follow what was in locker 1",
+    ),
+    (
+        "DELETE FROM items",
+        "the trail says 2 items, and 0 are there",
+    ),
+    (
+        "INSERT INTO items SELECT 99, locker, place, before, item, checksum FROM items WHERE id = 3",
+        "row 99 of items does not have",
     ),
     (
         "UPDATE trail SET actor = 'nobody' WHERE id = 2",
         "row 2 of trail does not have",
     ),
     (
-        "UPDATE trail SET result = 'lost' WHERE id = 2",
-        "row 2 of trail does not have",
+        "UPDATE trail SET stored = 1 WHERE id = 7",
+        "row 7 of trail does not have",
+    ),
+    (
+        "UPDATE trail SET stored = NULL WHERE id = 7",
+        "row 7 of trail does not have",
+    ),
+    (
+        "UPDATE trail SET own = x'00' WHERE id = 1",
+        "row 1 of trail does not have",
+    ),
+    (
+        "DELETE FROM trail WHERE id = 7",
+        "the trail says 3 items, and 2 are there",
     ),
     (
         "UPDATE trail SET at = 0 WHERE id = 1",
