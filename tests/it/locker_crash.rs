@@ -69,9 +69,9 @@ fn a_kill_while_a_long_log_is_written_into_the_database_loses_nothing() {
         return;
     }
     let (data, known) = filled();
-    // Two pages each and some more, and at 4,000 the log is written into the database.
+    // Two pages each and some more, and at 1,000 the log is written into the database.
     let store = |n| [format!("store 0 old {n}"), format!("store 3 other {n}")];
-    let lines: Vec<_> = (0..990).flat_map(store).collect();
+    let lines: Vec<_> = (0..300).flat_map(store).collect();
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     let scenario = Scenario {
         data,

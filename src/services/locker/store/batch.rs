@@ -12,7 +12,7 @@ use super::open::{self, Base};
 use super::rows::Row;
 use super::trouble::{Kind, Trouble};
 use super::{backup, count, trail};
-use crate::config::limits::LOCKER_LOG_PAGES_MAX;
+use crate::config::limits::{LOCKER_LOG_PAGES_MAX, LOCKER_LOG_ROWS};
 
 impl Base {
     /// Makes it this many lockers. After an error it is to be abandoned.
@@ -60,7 +60,7 @@ impl Base {
         now_ms: i64,
         outcomes: &mut Vec<Outcome>,
     ) -> Option<Trouble> {
-        let (head, mut done) = match self.apply(jobs, now_ms) {
+        let (head, rows, mut done) = match self.apply(jobs, now_ms) {
             Ok(done) => done,
             // No commit was tried, so nothing of it can come true, whatever the error is.
             Err(trouble) => return self.undo(trouble, jobs, outcomes),
@@ -70,6 +70,7 @@ impl Base {
                 self.head = head;
                 self.known.keep();
                 outcomes.append(&mut done);
+                self.unasked += rows;
                 self.checkpoint()
             }
             // These come before the end of the transaction is written, so there is none.
@@ -84,8 +85,13 @@ impl Base {
         }
     }
 
-    /// Does the changes in a new transaction, which stays open.
-    fn apply(&mut self, jobs: &[Job], now_ms: i64) -> Result<(trail::Head, Vec<Outcome>), Trouble> {
+    /// Does the changes in a new transaction, which stays open. The head after it, and how many rows it
+    /// has written.
+    fn apply(
+        &mut self,
+        jobs: &[Job],
+        now_ms: i64,
+    ) -> Result<(trail::Head, usize, Vec<Outcome>), Trouble> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut changer = Changer::new(&self.db, &mut self.known, self.head.clone(), now_ms);
         let mut done = Vec::with_capacity(jobs.len());
@@ -99,7 +105,7 @@ impl Base {
                 done.push(changer.apply(*locker, change, actor)?);
             }
         }
-        Ok((changer.head, done))
+        Ok((changer.head, changer.rows, done))
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
@@ -134,7 +140,12 @@ impl Base {
     ///
     /// What was committed is true whatever happens here, as the log is synced; but a database
     /// whose sync failed is not to be used on.
-    fn checkpoint(&self) -> Option<Trouble> {
+    fn checkpoint(&mut self) -> Option<Trouble> {
+        // SQLite prepares a question about its log anew each time, whoever keeps the statement.
+        if self.unasked < LOCKER_LOG_ROWS {
+            return None;
+        }
+        self.unasked = 0;
         let done = match self.log_pages() {
             Ok(pages) if pages < LOCKER_LOG_PAGES_MAX => Ok(()),
             Ok(_) => open::checkpoint(&self.db, "PASSIVE"),

@@ -20,6 +20,8 @@ pub(super) struct Changer<'c> {
     known: &'c mut Known,
     /// The head of the trail, which is the store's once the transaction is committed.
     pub head: Head,
+    /// How many rows were written, removed ones among them.
+    pub rows: usize,
     now_ms: i64,
 }
 
@@ -64,6 +66,7 @@ impl<'c> Changer<'c> {
             prepared: [const { None }; SQL.len()],
             known,
             head,
+            rows: 0,
             now_ms,
         }
     }
@@ -147,6 +150,7 @@ impl<'c> Changer<'c> {
             before: held.newest(),
             item,
         };
+        self.rows += 1;
         item.add(self.statement(Sql::AddItem)?)?;
         self.known.set(locker, held.with(item.id));
         Ok(Outcome::Stored { items })
@@ -218,6 +222,7 @@ impl<'c> Changer<'c> {
         };
         self.head = entry.chained(&self.head, told.taken);
         let head = self.head.clone();
+        self.rows += 1;
         entry.add(self.statement(Sql::AddEntry)?, &head)
     }
 
@@ -243,6 +248,7 @@ impl<'c> Changer<'c> {
     }
 
     fn execute(&mut self, sql: Sql, values: &[&dyn ToSql]) -> Result<usize, Trouble> {
+        self.rows += 1;
         Ok(self.statement(sql)?.execute(values)?)
     }
 

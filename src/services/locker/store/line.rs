@@ -32,8 +32,12 @@ impl Line {
     /// A value as `hex()` of SQLite shows it.
     pub(super) fn hex(mut self, value: &[u8]) -> Self {
         self.0.push(b'|');
-        let pairs = value.iter().map(|byte| digits(*byte, b"0123456789ABCDEF"));
-        self.0.extend(pairs.flatten());
+        // Not by one byte after the other, for each of which the vector would look for room.
+        let start = self.0.len();
+        self.0.resize(start + 2 * value.len(), 0);
+        for (pair, byte) in self.0[start..].chunks_exact_mut(2).zip(value) {
+            pair.copy_from_slice(&digits(*byte, b"0123456789ABCDEF"));
+        }
         self
     }
 

@@ -165,7 +165,6 @@ impl Store {
 
     /// Opens a database again that is out of order, if it is time to try.
     fn reopen(&mut self, now_ms: i64) -> Option<Vec<Locker>> {
-        let name = self.name();
         let (State::OutOfOrder { tried_ms, why }, Place::File(path)) =
             (&mut self.state, &self.place)
         else {
@@ -178,7 +177,7 @@ impl Store {
         *tried_ms = now_ms;
         match open::open(path, now_ms) {
             Ok((base, rows)) => {
-                log::info!("{name}: was opened again");
+                log::info!("{}: was opened again", path.display());
                 let lockers = seen(rows, &base, now_ms);
                 self.state = State::Open(base);
                 Some(lockers)

@@ -23,6 +23,8 @@ pub(super) struct Base {
     pub db: Connection,
     pub known: Known,
     pub head: Head,
+    /// Rows that were written since the log was asked how long it is.
+    pub unasked: usize,
     /// A commit that a test has chosen to fail.
     #[cfg(test)]
     pub fault: Option<super::tests::Fault>,
@@ -34,6 +36,7 @@ impl Base {
             db,
             known,
             head,
+            unasked: 0,
             #[cfg(test)]
             fault: None,
         }
