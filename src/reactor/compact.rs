@@ -6,23 +6,37 @@ use std::time::Duration;
 
 use crate::service::Moment;
 
-/// A count of bytes, up to 281 TB; it stays there.
+/// A count of bytes, up to 281 TB; it stays there. Its lower half counts alone as long as it can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Count([u16; 3]);
+pub(super) struct Count {
+    low: [u8; 4],
+    high: [u8; 2],
+}
 
 impl Count {
     const MAX: u64 = (1 << 48) - 1;
 
     fn get(self) -> u64 {
-        let [low, middle, high] = self.0.map(u64::from);
-        high << 32 | middle << 16 | low
+        let high = u64::from(u16::from_ne_bytes(self.high));
+        high << 32 | u64::from(u32::from_ne_bytes(self.low))
+    }
+
+    #[cold]
+    fn carry(&mut self, more: u64) {
+        let sum = self.get().saturating_add(more).min(Self::MAX);
+        self.low = (sum as u32).to_ne_bytes();
+        self.high = ((sum >> 32) as u16).to_ne_bytes();
     }
 }
 
 impl AddAssign<u64> for Count {
+    #[inline]
     fn add_assign(&mut self, more: u64) {
-        let sum = self.get().saturating_add(more).min(Self::MAX);
-        self.0 = [sum as u16, (sum >> 16) as u16, (sum >> 32) as u16];
+        let low = u32::from_ne_bytes(self.low);
+        match u32::try_from(more).map(|more| low.checked_add(more)) {
+            Ok(Some(sum)) => self.low = sum.to_ne_bytes(),
+            Ok(None) | Err(_) => self.carry(more),
+        }
     }
 }
 

@@ -5,10 +5,9 @@
 //! session back when it has closed, moves a closing connection on, and sees that whoever has work
 //! left is queued and whoever has a deadline is armed.
 
-use std::io::{self, Write as _};
-
 use log::{debug, info, log, log_enabled, trace};
 use mio::Registry;
+use rustix::io::Errno;
 
 use super::Reactor;
 use super::buffer::Outbound;
@@ -275,24 +274,27 @@ impl Connection {
     #[inline]
     pub(super) fn write_some(&mut self, bytes: &[u8]) -> usize {
         loop {
-            match self.stream.write(bytes) {
+            match self.stream.send(bytes) {
                 Ok(taken) => {
                     self.bytes_out += taken as u64;
                     // A stream takes less than it was given only when it is full.
                     self.writable = taken == bytes.len();
                     return taken;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writable = false;
-                    return 0;
-                }
-                Err(error) => {
-                    self.write_failed(CloseReason::from_errno(error.raw_os_error()));
-                    return 0;
-                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return self.write_refused(errno),
             }
         }
+    }
+
+    /// Nothing was taken: it would have blocked, or the socket takes no more.
+    #[cold]
+    fn write_refused(&mut self, errno: Errno) -> usize {
+        match errno {
+            Errno::AGAIN => self.writable = false,
+            _ => self.write_failed(CloseReason::from_errno(Some(errno.raw_os_error()))),
+        }
+        0
     }
 
     /// The socket takes no more, and what it had not taken is lost: that is why the connection ended.

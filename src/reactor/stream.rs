@@ -1,6 +1,6 @@
 //! Unix, TCP and flows of datagrams behind one read and write.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -37,6 +38,30 @@ impl Stream {
             Self::Tcp(stream) => Ok(stream.as_fd()),
             Self::Unix(stream) => Ok(stream.as_fd()),
             Self::Flow { .. } => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Reads what has come, once. Zero is the end.
+    ///
+    /// The kernel is asked directly: the C library's calls look whether the thread is to be cancelled,
+    /// before and after, as soon as there is more than one.
+    #[inline]
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let (count, _) = match self {
+            Self::Tcp(stream) => recv(stream, buffer, RecvFlags::empty()),
+            Self::Unix(stream) => recv(stream, buffer, RecvFlags::empty()),
+            Self::Flow { .. } => return Err(Errno::AGAIN),
+        }?;
+        Ok(count)
+    }
+
+    /// Writes once; returns how much was taken.
+    #[inline]
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Tcp(stream) => send(stream, bytes, SendFlags::NOSIGNAL),
+            Self::Unix(stream) => send(stream, bytes, SendFlags::NOSIGNAL),
+            Self::Flow { .. } => Err(Errno::AGAIN),
         }
     }
 
@@ -80,33 +105,6 @@ impl Stream {
             interest = interest.add(Interest::WRITABLE);
         }
         interest
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The kernel is asked directly: the C library's calls look whether the thread is to be
-        // cancelled, before and after, as soon as there is more than one.
-        let (read, _) = match self {
-            Self::Tcp(stream) => recv(stream, buffer, RecvFlags::empty()),
-            Self::Unix(stream) => recv(stream, buffer, RecvFlags::empty()),
-            Self::Flow { .. } => return Err(io::ErrorKind::WouldBlock.into()),
-        }?;
-        Ok(read)
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => Ok(send(stream, bytes, SendFlags::NOSIGNAL)?),
-            Self::Unix(stream) => Ok(send(stream, bytes, SendFlags::NOSIGNAL)?),
-            Self::Flow { .. } => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -3,8 +3,6 @@
 //! Reading comes before the deadline: what had arrived when the deadline passed counts as having
 //! come in time, also after the process was stopped for a while.
 
-use std::io::{self, Read as _};
-
 use log::trace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -329,30 +327,31 @@ impl Connection {
     /// nothing can be left, and after a hint that the stream ends a short read is no such sign.
     #[inline]
     pub(super) fn read_into(&mut self, buffer: &mut [u8]) -> Got {
-        match self.stream.read(buffer) {
-            Ok(0) => {
-                self.input_ended = true;
-                self.readable = false;
-                Got::End
-            }
-            Ok(count) => {
+        match self.stream.receive(buffer) {
+            Ok(count @ 1..) => {
                 self.bytes_in += count as u64;
                 if count < buffer.len() && !self.exhaust {
                     self.readable = false;
                 }
                 Got::Bytes(count)
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Got::Nothing,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
-                self.exhaust = false;
-                Got::Nothing
-            }
-            Err(error) => {
-                self.fail(CloseReason::from_errno(error.raw_os_error()));
-                Got::Nothing
-            }
+            nothing => self.read_nothing(nothing),
         }
+    }
+
+    #[cold]
+    fn read_nothing(&mut self, nothing: Result<usize, Errno>) -> Got {
+        match nothing {
+            Ok(_) => {
+                self.input_ended = true;
+                self.readable = false;
+                return Got::End;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => (self.readable, self.exhaust) = (false, false),
+            Err(errno) => self.fail(CloseReason::from_errno(Some(errno.raw_os_error()))),
+        }
+        Got::Nothing
     }
 
     /// Ends a connection that is not read, or no longer, where its peer is gone altogether: it broke
