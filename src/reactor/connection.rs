@@ -67,9 +67,9 @@ pub(super) struct Connection {
     pub exhaust: bool,
     /// The end of the stream was read.
     pub input_ended: bool,
-    pub watched: Watched,
     /// Its service reads its peers.
     pub reads: bool,
+    pub watched: Watched,
     pub intake: Intake,
     /// The program that has, or had, its socket.
     pub program: Option<Pid>,

@@ -3,7 +3,8 @@
 //! One iteration:
 //!
 //! 1. poll, until the next deadline or not at all if work is queued;
-//! 2. events mark their sources and queue them; so do deadlines that have come, unless it is late;
+//! 2. events mark their sources and queue them; so do deadlines that have come, unless it is late.
+//!    Where nobody is queued, a connection that wants no more than a common turn gets it at once (`plain`);
 //! 3. queued sources, up to a limit, get one bounded turn each (`turn`); each callback's effects
 //!    become I/O in `settle`;
 //! 4. new connections that the poller does not watch yet are read (`fresh`);
@@ -73,7 +74,7 @@ use self::transfer::Files;
 use self::wait::Waiting;
 use crate::config::endpoint::ListenerSpec;
 use crate::config::limits::{
-    EVENTS_PER_POLL, INBOX_BYTES, LATE_ITERATIONS_MAX, SLOW_ITERATION, STALL, TURNS_PER_ITERATION,
+    EVENTS_PER_POLL, INBOX_BYTES, LATE_ITERATIONS_MAX, SLOW_ITERATION, STALL,
 };
 use crate::lanes::Lanes;
 use crate::output::Output;
@@ -332,9 +333,7 @@ impl Reactor {
         self.now = self.clock.now();
         let rests = self.run_queue.is_empty() && self.fresh.is_empty();
         let quiet = !interrupted && events.is_empty() && rests;
-        for event in events.iter() {
-            self.mark(event);
-        }
+        let taken = self.take_events(&events);
         // After a stop (Ctrl-Z), or with more events than one poll gives, sockets come first:
         // what arrived in time must not be beaten by a deadline.
         let crowd = events.iter().count() >= EVENTS_PER_POLL;
@@ -346,11 +345,7 @@ impl Reactor {
             self.late = 0;
             self.mark_due();
         }
-        for _ in 0..self.run_queue.len().min(TURNS_PER_ITERATION) {
-            if let Some(id) = self.run_queue.pop() {
-                self.turn(id);
-            }
-        }
+        self.give_turns(taken);
         self.serve_fresh();
         self.deliver_mail();
         self.bury();

@@ -22,6 +22,11 @@ impl RunQueue {
         self.ids.pop_front()
     }
 
+    /// Puts the first `count` behind all others.
+    pub(super) fn yield_heads(&mut self, count: usize) {
+        self.ids.rotate_left(count);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }

@@ -12,7 +12,6 @@ use super::Reactor;
 use super::buffer::Inbound;
 use super::connection::{Connection, Intake, Phase};
 use super::hex::Said;
-use super::plain::Plain;
 use super::sources::Source;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
 use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
@@ -30,14 +29,8 @@ pub(super) enum Got {
 impl Reactor {
     /// Gives one source its turn.
     pub(super) fn turn(&mut self, id: SourceId) {
-        match self.turn_plainly(id) {
-            Plain::No => {}
-            Plain::Read => {
-                self.end_turn(id);
-                // It kept nothing when its turn began.
-                return self.conclude(id, 0);
-            }
-            Plain::Whole => return,
+        if self.turn_plainly(id) {
+            return;
         }
         match self.sources.get_mut(id) {
             None | Some(Source::Timer) => {}
@@ -110,7 +103,7 @@ impl Reactor {
     }
 
     /// What comes behind the read: the peer may have gone altogether, or a deadline may have come.
-    fn end_turn(&mut self, id: SourceId) {
+    pub(super) fn end_turn(&mut self, id: SourceId) {
         if let Some(c) = self.sources.connection(id)
             && (!c.reads || c.input_ended)
             && c.phase == Phase::Open
