@@ -240,10 +240,7 @@ impl Reactor {
             timers: Timers::with_capacity(settings.connections_max + 64),
             waiting: Waiting::new(settings.poll_for, timer),
             inbox: vec![0; INBOX_BYTES].into_boxed_slice(),
-            effects: Effects {
-                random: Random::seeded(seed),
-                ..Effects::default()
-            },
+            effects: Effects::new(Random::seeded(seed), false),
             settings,
             state: State::Running,
             hung_up: false,

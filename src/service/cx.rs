@@ -20,7 +20,9 @@ pub struct Cx<'a, S: Service> {
     pub(super) peer: &'a Peer,
     pub(super) datagram: bool,
     pub(super) operator: bool,
-    pub(super) options: &'a S::Options,
+    pub(super) listeners: &'a [S::Options],
+    /// Which of them this connection came by.
+    pub(super) listener: u16,
     pub(super) effects: &'a mut Effects,
 }
 
@@ -42,7 +44,7 @@ impl<S: Service> Cx<'_, S> {
 
     /// The options of the listener that this connection came by.
     pub fn options(&self) -> &S::Options {
-        self.options
+        &self.listeners[usize::from(self.listener)]
     }
 
     /// Whether the peer speaks in datagrams: each input is one, and each `send` is one.
@@ -82,8 +84,10 @@ impl<S: Service> Cx<'_, S> {
             "nothing is sent after close or abort"
         );
         if self.effects.ending.is_none() {
+            if self.datagram {
+                self.end_datagram(bytes.len());
+            }
             self.effects.output.extend_from_slice(bytes);
-            self.end_datagram();
         }
     }
 
@@ -97,14 +101,16 @@ impl<S: Service> Cx<'_, S> {
         if self.effects.ending.is_none() {
             // Writing to a vector cannot fail.
             let _ = self.effects.output.write_fmt(text);
-            self.end_datagram();
+            if self.datagram {
+                self.end_datagram(0);
+            }
         }
     }
 
-    fn end_datagram(&mut self) {
-        if self.datagram {
-            self.effects.datagrams.push(self.effects.output.len());
-        }
+    /// A datagram ends that many bytes behind the output so far.
+    fn end_datagram(&mut self, behind: usize) {
+        let end = self.effects.output.len() + behind;
+        self.effects.datagrams.push(end);
     }
 
     /// Says that the peer has shown that it receives what it is sent: it has named something that

@@ -1,15 +1,33 @@
 //! What one callback asked for. Whoever runs the service applies it and clears it.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
 use super::{CloseReason, Moment, Random, SourceId, Transfer};
 
 /// Collected by [`super::Cx`] in one callback; reused for every callback, so the common one
 /// allocates nothing.
+///
+/// Most callbacks ask for nothing but output, so that alone stands apart. Everything else is reached
+/// through `Deref` as if it stood here too, and whoever changes it passes `deref_mut`, which notes
+/// that there is more than output: one flag to be looked at, and none to be forgotten.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Bytes for the peer of this session.
     pub output: Vec<u8>,
+    /// Whether anybody reads the notes; without it none are made.
+    pub notes_wanted: bool,
+    /// No effect, but what goes the other way and is kept from callback to callback as well:
+    /// where services draw their random numbers.
+    pub random: Random,
+    more: More,
+    /// `more` may hold something.
+    has_more: bool,
+}
+
+/// What a callback asks for beside output.
+#[derive(Debug, Default)]
+pub struct More {
     /// Where each datagram ends in `output`; filled only for a peer that speaks in datagrams.
     pub datagrams: Vec<usize>,
     /// What other sessions of the same service are to get.
@@ -32,11 +50,23 @@ pub struct Effects {
     pub deadline: DeadlineChange,
     /// Lines for the log, without the peer, which the runner puts in front.
     pub notes: Vec<String>,
-    /// Whether anybody reads the notes; without it none are made.
-    pub notes_wanted: bool,
-    /// No effect, but what goes the other way and is kept from callback to callback as well:
-    /// where services draw their random numbers.
-    pub random: Random,
+}
+
+impl Deref for Effects {
+    type Target = More;
+
+    #[inline]
+    fn deref(&self) -> &More {
+        &self.more
+    }
+}
+
+impl DerefMut for Effects {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut More {
+        self.has_more = true;
+        &mut self.more
+    }
 }
 
 /// Something for another session of the same service. One that has gone gets nothing.
@@ -91,9 +121,47 @@ pub enum DeadlineChange {
 const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
 
 impl Effects {
+    /// None yet; services draw their random numbers there.
+    pub fn new(random: Random, notes_wanted: bool) -> Self {
+        Self {
+            random,
+            notes_wanted,
+            ..Self::default()
+        }
+    }
+
     /// Forgets everything; keeps the memory for the next callback.
     pub fn clear(&mut self) {
         self.clear_output();
+        if std::mem::take(&mut self.has_more) {
+            self.more.clear();
+        }
+    }
+
+    /// Forgets the output, where there is nothing else.
+    #[inline]
+    pub fn clear_output(&mut self) {
+        self.output.clear();
+        if self.output.capacity() > OUTPUT_KEPT_BYTES {
+            self.output.shrink_to(OUTPUT_KEPT_BYTES);
+        }
+    }
+
+    /// Whether nothing was asked for but bytes for a peer that does not speak in datagrams.
+    #[inline]
+    pub fn is_output_only(&self) -> bool {
+        !self.has_more
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.output.is_empty() && self.is_output_only()
+    }
+}
+
+impl More {
+    /// Forgets everything; keeps the memory.
+    fn clear(&mut self) {
         self.datagrams.clear();
         self.proved = false;
         self.done = false;
@@ -105,30 +173,5 @@ impl Effects {
         self.ending = None;
         self.deadline = DeadlineChange::Keep;
         self.notes.clear();
-    }
-
-    /// Forgets the output, where there is nothing else.
-    pub fn clear_output(&mut self) {
-        self.output.clear();
-        if self.output.capacity() > OUTPUT_KEPT_BYTES {
-            self.output.shrink_to(OUTPUT_KEPT_BYTES);
-        }
-    }
-
-    /// Whether nothing was asked for but bytes for a peer that does not speak in datagrams.
-    pub fn is_output_only(&self) -> bool {
-        self.ending.is_none()
-            && self.deadline == DeadlineChange::Keep
-            && self.pause.is_none()
-            && self.transfer.is_none()
-            && self.program.is_none()
-            && self.notes.len() | self.mail.len() | self.prints.len() | self.datagrams.len() == 0
-            && !self.proved
-            && !self.done
-    }
-
-    /// Whether nothing was asked for.
-    pub fn is_empty(&self) -> bool {
-        self.output.is_empty() && self.is_output_only()
     }
 }

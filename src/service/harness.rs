@@ -111,15 +111,11 @@ impl Harness {
         }
         let mut host = (entry.build)(&values).unwrap_or_else(|error| panic!("{}", error.error));
         let workers = lanes::start(&mut *host);
-        let effects = Effects {
-            notes_wanted: true,
-            ..Effects::default()
-        };
         Self {
             host,
             now: Moment::ZERO,
             peers: Vec::new(),
-            effects,
+            effects: Effects::new(Random::default(), true),
             notes: Vec::new(),
             prints: Vec::new(),
             mail: VecDeque::new(),

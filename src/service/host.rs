@@ -130,12 +130,12 @@ impl<S: Service> Host<S> {
             call.effects.ending = Some(Ending::Abort(CloseReason::Io(0)));
             return R::default();
         };
-        let mut cx = cx(&self.listeners[usize::from(*listener)], call);
+        let mut cx = cx(&self.listeners, *listener, call);
         f(&mut self.service, state, &mut cx)
     }
 }
 
-fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
+fn cx<'a, S: Service>(listeners: &'a [S::Options], listener: u16, call: Call<'a>) -> Cx<'a, S> {
     let Call {
         id,
         number,
@@ -156,7 +156,8 @@ fn cx<'a, S: Service>(options: &'a S::Options, call: Call<'a>) -> Cx<'a, S> {
         peer,
         datagram,
         operator,
-        options,
+        listeners,
+        listener,
         effects,
     }
 }
@@ -198,7 +199,7 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn open(&mut self, listener: u16, call: Call<'_>) -> u32 {
-        let mut cx = cx(&self.listeners[usize::from(listener)], call);
+        let mut cx = cx(&self.listeners, listener, call);
         let session = self.service.open(&mut cx);
         self.sessions.insert((listener, session))
     }

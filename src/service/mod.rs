@@ -47,7 +47,7 @@ mod reason;
 mod transfer;
 
 pub use cx::{Cx, ServiceCx};
-pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, Program};
+pub use effects::{DeadlineChange, Effects, Ending, Item, Mail, More, Program};
 pub use host::{BuildError, Built, Call, Host, Hosted};
 pub use ids::{Moment, SourceId};
 pub use lane::{
