@@ -92,6 +92,10 @@ pub const POLL_RESTS_MIN: u32 = 16;
 /// See [`POLL_RESTS_MIN`].
 pub const POLL_RESTS_MAX: u32 = 4_096;
 
+/// Waits without polling after a connection was accepted. A short connection is done after two or
+/// three of them, and what they wait for is its client's end and the next one's coming.
+pub const ACCEPT_RESTS: u32 = 4;
+
 /// A deadline that is nearer than this is waited for by a timer that is exact.
 pub const NEAR_DEADLINE: Duration = Duration::from_millis(10);
 

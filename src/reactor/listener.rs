@@ -265,6 +265,7 @@ impl Reactor {
         self.live += 1;
         self.settle(id);
         self.conclude(id, 0);
+        self.waiting.rest_after_accept();
         self.fresh.push(Fresh { id, reads: 0 });
     }
 

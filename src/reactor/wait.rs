@@ -5,7 +5,7 @@
 //! were short, the loop therefore asks the poller again and again for [`Settings::poll_for`] before
 //! it sleeps. It learns from what the waits come to: with nothing to do it never polls. Between two
 //! questions it gives way to whoever wants the processor; if somebody takes it for long, it leaves
-//! polling alone for a while.
+//! polling alone for a while. It does the same for a few waits after a connection was accepted.
 //!
 //! **Waking in time.** A timeout of the poller is in whole milliseconds, and the kernel adds a slack
 //! of a thousandth and more to it (select(2), prctl(2)). A near deadline is therefore the matter of a
@@ -27,7 +27,7 @@ use rustix::time::{
 
 use super::Reactor;
 use crate::config::limits::{
-    NEAR_DEADLINE, POLL_RESTS_MAX, POLL_RESTS_MIN, POLLED_WAIT, POLLED_WAIT_COUNTED,
+    ACCEPT_RESTS, NEAR_DEADLINE, POLL_RESTS_MAX, POLL_RESTS_MIN, POLLED_WAIT, POLLED_WAIT_COUNTED,
 };
 use crate::service::Moment;
 
@@ -85,6 +85,12 @@ impl Waiting {
         let rests = self.rests > 0;
         self.rests = self.rests.saturating_sub(1);
         !rests
+    }
+
+    /// Leaves the next waits without polling, since a connection was accepted: what is saved by polling
+    /// is the time of who waits for an answer, and many connections end without another request.
+    pub(super) fn rest_after_accept(&mut self) {
+        self.rests = self.rests.max(ACCEPT_RESTS);
     }
 
     /// Learns from a wait that took so long, and from what polling came to before it, if there was
@@ -261,6 +267,28 @@ mod tests {
         let mut waiting = learnt(&[(1, None); 40]);
         waiting.poll_for = Duration::ZERO;
         assert!(!waiting.polls());
+    }
+
+    #[test]
+    fn it_does_not_poll_between_short_connections() {
+        let mut waiting = learnt(&[(20, None); 40]);
+        for _ in 0..10 {
+            waiting.rest_after_accept();
+            for _ in 0..2 {
+                assert!(!waiting.polls());
+                waiting.learn(Duration::from_micros(20), None);
+            }
+        }
+        for _ in 2..ACCEPT_RESTS {
+            assert!(!waiting.polls());
+        }
+        assert!(waiting.polls(), "those who stay are polled for");
+        waiting.learn(Duration::from_micros(10), Some(Polled::Crowded));
+        waiting.rest_after_accept();
+        for _ in 0..POLL_RESTS_MIN {
+            assert!(!waiting.polls(), "the longer rest counts");
+        }
+        assert!(waiting.polls());
     }
 
     #[test]
