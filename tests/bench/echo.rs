@@ -1,52 +1,112 @@
 //! Echo: messages over connections that stay, one or several under way on each.
 
-use std::collections::VecDeque;
+mod client;
+
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-use mio::{Events, Poll, Token};
-
-use crate::link::{Address, PolledLink, Transport};
-use crate::load::{
-    ROUND_LENGTH, ROUNDS, Round, Series, add_rows, in_turns, latencies, nanos, table,
-};
+pub use self::client::Load;
+use self::client::{Exchange, Pace, Shape};
+use crate::link::Transport;
+use crate::load::{ROUND_LENGTH, ROUNDS, Round, Series, add_rows, in_turns, latencies, table};
+use crate::peers::{self, memcached, redis};
 use crate::report::{Outcome, Report};
-use crate::server::{Server, WITH_PEERS};
+use crate::server::{Kind, Server, WITH_PEERS};
 
 pub const ABOUT: &str = "\
 1, 8 or 50 connections send messages of 64 bytes; each keeps 1 or 16 of them under way. Percentiles
 are medians over the rounds, max is the worst of all rounds. CPU is the server's, all its threads.
-`bare loop` is a loop on mio that reads, writes and checks nothing: the limit, not a server.";
+`bare loop` is a loop on mio that reads, writes and checks nothing: the limit, not a server.
 
-const MESSAGE_BYTES: usize = 64;
+8 connections send in three more ways: *load awake* asks its poller again and again and never sleeps, so that
+the server wakes nobody; *together*, all send when all are back; *in turn*, one sends when the one before it
+has its answer, so that one message is under way in all.
+
+Redis and memcached have no echo. `PING` with 43 bytes has 64 with its frame, and its answer 50; `mg` of a
+key of 57 bytes has 64, and its answer with a value of 55 bytes 64 too.";
 
 /// Connections, and messages under way on each.
 const SHAPES: [(usize, usize); 4] = [(1, 1), (8, 1), (50, 1), (50, 16)];
 
+/// The peers of the loads that are paced in another way.
+const PACED: [Kind; 3] = [Kind::Switchboard, Kind::Bare, Kind::Tokio];
+
+/// 8 connections with one message under way on each: when they send, whether the load stays awake, and how
+/// that is called.
+const PACES: [(Pace, bool, &str); 3] = [
+    (Pace::Each, true, "load awake"),
+    (Pace::Together, false, "together"),
+    (Pace::InTurn, false, "in turn"),
+];
+
 /// Before a round counts: caches, frequencies and buffers settle.
 const WARM_UP: Duration = Duration::from_millis(50);
-
-/// No answer for so long means that it will not come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(report: &mut Report) -> Outcome<()> {
     let rounds = report.pick(ROUNDS, 1);
     let mut table = table("message");
     let mut goals = Vec::new();
+    say_missing();
     for transport in [Transport::Tcp, Transport::Unix] {
         for (connections, depth) in SHAPES {
-            let all = in_turns(&WITH_PEERS, rounds, |server| {
-                let load = Load::new(server.address("echo", transport)?, connections, depth)?;
-                round(server, load)
-            })?;
+            let shape = Shape::usual(connections, depth);
+            let kinds = match connections {
+                50 => with_others(transport),
+                _ => WITH_PEERS.to_vec(),
+            };
+            let all = in_turns(&kinds, rounds, |server| of_shape(server, transport, shape))?;
             let load = format!("{transport}, {connections} × {depth}");
             add_rows(&mut table, &load, &all);
             goals.extend(compare(&load, transport, (connections, depth), &all));
+        }
+        for (pace, awake, name) in PACES {
+            let usual = Shape::usual(8, 1);
+            let shape = Shape {
+                pace,
+                awake,
+                ..usual
+            };
+            let all = in_turns(&PACED, rounds, |server| of_shape(server, transport, shape))?;
+            add_rows(&mut table, &format!("{transport}, 8 × 1, {name}"), &all);
         }
     }
     println!("{table}");
     goals.iter().for_each(|(met, goal)| report.goal(*met, goal));
     Ok(())
+}
+
+/// The peers that have an echo, and those that are asked for something like it where they are
+/// installed.
+fn with_others(transport: Transport) -> Vec<Kind> {
+    let memcached = match transport {
+        Transport::Unix => Kind::MemcachedUnix,
+        _ => Kind::Memcached,
+    };
+    let others = [
+        (redis::PROGRAM, Kind::Redis),
+        (memcached::PROGRAM, memcached),
+    ];
+    let others = others.into_iter();
+    let others = others.filter(|(program, _)| peers::installed(program).is_some());
+    WITH_PEERS
+        .into_iter()
+        .chain(others.map(|(_, kind)| kind))
+        .collect()
+}
+
+fn say_missing() {
+    for program in [redis::PROGRAM, memcached::PROGRAM] {
+        if peers::installed(program).is_none() {
+            println!("{program} is not installed, so it has no rows.\n");
+        }
+    }
+}
+
+fn of_shape(server: &Server, transport: Transport, shape: Shape) -> Outcome<Round> {
+    let address = server.address("echo", transport)?;
+    round(
+        server,
+        Load::of(address, shape, Exchange::with(server.kind))?,
+    )
 }
 
 /// One round of a load, which is finished then.
@@ -58,7 +118,7 @@ pub fn round(server: &Server, mut load: Load) -> Outcome<Round> {
     let done = load.drive_for(ROUND_LENGTH, Some(&mut latency))?;
     let elapsed = start.elapsed();
     let cpu = server.cpu_time()?.saturating_sub(cpu);
-    load.finish()?;
+    load.pause()?;
     Ok(Round {
         done,
         elapsed,
@@ -101,134 +161,5 @@ fn compare(
         ],
         (_, (_, 1)) => vec![goal("CPU", bare, &Round::cpu_us, 1.02)],
         _ => vec![goal("CPU", bare, &Round::cpu_us, 1.00)],
-    }
-}
-
-/// One connection and what is under way on it.
-struct Client {
-    link: PolledLink,
-    /// When each message under way was sent, oldest first.
-    sent: VecDeque<Instant>,
-    /// Bytes of the oldest that have come back.
-    returned: usize,
-}
-
-/// All connections of a round.
-pub struct Load {
-    poll: Poll,
-    events: Events,
-    clients: Vec<Client>,
-    /// Messages, one after the other, as many as are ever sent or read at once.
-    messages: Vec<u8>,
-    inbox: Vec<u8>,
-}
-
-impl Load {
-    /// Connects and sends the first messages.
-    pub fn new(address: &Address, connections: usize, depth: usize) -> Outcome<Self> {
-        let poll = Poll::new()?;
-        let message: Vec<u8> = (0..MESSAGE_BYTES).map(|at| b' ' + at as u8).collect();
-        // One more, so that what comes back may begin within a message.
-        let messages = message.repeat(depth + 1);
-        let mut clients = Vec::new();
-        for number in 0..connections {
-            let mut link = address
-                .connect()?
-                .register(poll.registry(), Token(number))?;
-            let now = Instant::now();
-            link.send(&messages[..depth * MESSAGE_BYTES])?;
-            clients.push(Client {
-                link,
-                sent: vec![now; depth].into(),
-                returned: 0,
-            });
-        }
-        // A read that doesn't fill this has taken all there was.
-        let inbox = vec![0; depth * MESSAGE_BYTES + 1];
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(connections),
-            clients,
-            messages,
-            inbox,
-        })
-    }
-
-    /// Keeps every connection busy for so long; returns how many messages came back.
-    fn drive_for(
-        &mut self,
-        length: Duration,
-        latency: Option<&mut Histogram<u64>>,
-    ) -> Outcome<u64> {
-        let start = Instant::now();
-        self.drive(|_| start.elapsed() < length, latency)
-    }
-
-    /// Keeps every connection busy while `more`, which is told how many messages have come back;
-    /// returns how many that were in the end.
-    pub fn drive(
-        &mut self,
-        more: impl Fn(u64) -> bool,
-        mut latency: Option<&mut Histogram<u64>>,
-    ) -> Outcome<u64> {
-        let mut done = 0;
-        while more(done) {
-            self.wait()?;
-            for event in &self.events {
-                let client = &mut self.clients[event.token().0];
-                let returned = client.take(&mut self.inbox, &self.messages)?;
-                let now = Instant::now();
-                for sent in client.sent.drain(..returned) {
-                    if let Some(latency) = latency.as_deref_mut() {
-                        latency.saturating_record(nanos(now - sent));
-                    }
-                }
-                client.sent.extend(std::iter::repeat_n(now, returned));
-                client
-                    .link
-                    .send(&self.messages[..returned * MESSAGE_BYTES])?;
-                done += returned as u64;
-            }
-        }
-        Ok(done)
-    }
-
-    /// Waits until everything is back, so that no round leaves work to the next.
-    pub fn finish(mut self) -> Outcome<()> {
-        while self.clients.iter().any(|client| !client.sent.is_empty()) {
-            self.wait()?;
-            for event in &self.events {
-                let client = &mut self.clients[event.token().0];
-                let returned = client.take(&mut self.inbox, &self.messages)?;
-                client.sent.drain(..returned);
-            }
-        }
-        Ok(())
-    }
-
-    fn wait(&mut self) -> Outcome<()> {
-        self.poll.poll(&mut self.events, Some(PATIENCE))?;
-        match self.events.is_empty() {
-            true => Err("no message came back for ten seconds".into()),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Client {
-    /// Reads and checks what came; returns how many messages are whole by that.
-    fn take(&mut self, inbox: &mut [u8], messages: &[u8]) -> Outcome<usize> {
-        let len = match self.link.read(inbox)? {
-            None => return Ok(0),
-            Some(0) => return Err("the server ended a connection".into()),
-            Some(len) if len == inbox.len() => return Err("more came back than was sent".into()),
-            Some(len) => len,
-        };
-        if inbox[..len] != messages[self.returned..][..len] {
-            return Err("the echo differs from what was sent".into());
-        }
-        let bytes = self.returned + len;
-        self.returned = bytes % MESSAGE_BYTES;
-        Ok(bytes / MESSAGE_BYTES)
     }
 }

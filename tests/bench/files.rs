@@ -44,7 +44,7 @@ pub fn run(report: &mut Report) -> Outcome<()> {
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     fill(&folder.path().join(NAME), size)?;
     let mut servers = vec![Server::with_files(Kind::Switchboard, folder.path())?];
-    match peers::nginx::installed() {
+    match peers::installed("nginx") {
         Some(_) => servers.push(Server::with_files(Kind::Nginx, folder.path())?),
         None => println!("nginx is not installed, so there is nothing to compare with.\n"),
     }

@@ -3,20 +3,22 @@
 //!
 //! They are not straw men: they are right, they send small replies at once, and each is what the
 //! textbook or the tutorial of its library shows. They log nothing and bound nothing. One is the
-//! limit rather than a peer: a bare loop that does `echo` and checks nothing (`bare`). nginx, where
-//! it is installed, serves files.
+//! limit rather than a peer: a bare loop that does `echo` and checks nothing (`bare`). Where they are
+//! installed, nginx serves files, and Redis and memcached are asked for what is nearest to an echo.
 
 mod bare;
-pub mod nginx;
+pub mod memcached;
+mod nginx;
+pub mod redis;
 mod sums;
 mod threads;
 mod tokio;
 mod udp;
 
 use std::fmt::Display;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, io};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -41,6 +43,12 @@ pub const UDP: &str = "peer-udp";
 pub const NGINX: &str = "peer-nginx";
 /// See [`BARE`].
 pub const SUMS: &str = "peer-sums";
+/// See [`BARE`].
+pub const REDIS: &str = "peer-redis";
+/// See [`BARE`].
+pub const MEMCACHED: &str = "peer-memcached";
+/// See [`BARE`].
+pub const MEMCACHED_UNIX: &str = "peer-memcached-unix";
 
 /// The peer that a hidden argument asks for.
 pub fn named(argument: &str) -> Option<Serve> {
@@ -51,8 +59,19 @@ pub fn named(argument: &str) -> Option<Serve> {
         UDP => Some(udp::serve),
         NGINX => Some(nginx::serve),
         SUMS => Some(sums::serve),
+        REDIS => Some(redis::serve),
+        MEMCACHED => Some(memcached::serve_tcp),
+        MEMCACHED_UNIX => Some(memcached::serve_unix),
         _ => None,
     }
+}
+
+/// Where a program is installed, if it is: a user's PATH need not lead to servers.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let mut programs = folders.map(|folder| folder.join(program));
+    programs.find(|program| program.is_file())
 }
 
 /// Tells where a peer listens, in the words of `switchboard serve`.

@@ -1,19 +1,21 @@
 //! A server under measurement: a child process that is killed when it is let go.
 
+mod kind;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use self::kind::{Kind, WITH_PEERS};
 use crate::link::{Address, Transport};
 use crate::{machine, peers};
 
@@ -28,109 +30,6 @@ const TABLE_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of a server's log that an error shows.
 const LOG_TAIL_BYTES: usize = 2000;
-
-/// Which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The binary, logging warnings and errors only, as the peers would.
-    Switchboard,
-    /// As the first, but it never polls before it sleeps: what is counted does not depend on how long
-    /// the waits are.
-    SwitchboardAsleep,
-    /// The binary with its usual log, a line and more for each connection, into a file.
-    SwitchboardLogging,
-    /// A loop on mio that checks nothing; `echo` only.
-    Bare,
-    /// tokio on one thread.
-    Tokio,
-    /// A thread for each connection.
-    Threads,
-    /// One loop of recvfrom and sendto; it has no streams.
-    Datagrams,
-    /// nginx with sendfile, for files only.
-    Nginx,
-    /// Sums of long streams, byte by byte and word by word.
-    Sums,
-    /// The same program, asked for what only reads.
-    Sink,
-}
-
-/// The one that is measured, and what it is measured against.
-pub const WITH_PEERS: [Kind; 4] = [Kind::Switchboard, Kind::Bare, Kind::Tokio, Kind::Threads];
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Switchboard => "switchboard",
-            Self::SwitchboardAsleep => "switchboard, --poll-us=0",
-            Self::SwitchboardLogging => "switchboard, logging",
-            Self::Bare => "bare loop",
-            Self::Tokio => "tokio, one thread",
-            Self::Threads => "thread per connection",
-            Self::Datagrams => "recvfrom and sendto",
-            Self::Nginx => "nginx, sendfile",
-            Self::Sums => "plain loop",
-            Self::Sink => "reads only",
-        })
-    }
-}
-
-impl Kind {
-    /// The server whose calls or instructions are counted in the place of this one.
-    pub fn counted(self) -> Self {
-        match self {
-            Self::Switchboard => Self::SwitchboardAsleep,
-            other => other,
-        }
-    }
-
-    /// The command that starts it, behind the words of `wrapper`, if there are any.
-    fn command(self, wrapper: &[OsString], directory: &TempDir) -> io::Result<Command> {
-        let path = directory.path();
-        let level = match self {
-            Self::SwitchboardLogging => "info",
-            _ => "warn",
-        };
-        let peer = match self {
-            Self::Switchboard | Self::SwitchboardAsleep | Self::SwitchboardLogging => {
-                let mut command = wrapped(wrapper, env!("CARGO_BIN_EXE_switchboard").as_ref());
-                command.arg("serve");
-                if self == Self::SwitchboardAsleep {
-                    command.arg("--poll-us=0");
-                }
-                for service in ["echo", "sum", "slot"] {
-                    command.arg(format!("{service}=tcp://127.0.0.1:0"));
-                    let socket = path.join(format!("{service}.sock"));
-                    command.arg(format!("{service}=unix:{}", socket.display()));
-                }
-                command.arg("echo=udp://127.0.0.1:0");
-                command.env("RUST_LOG", level);
-                command
-                    .env("XDG_RUNTIME_DIR", path)
-                    .env("XDG_STATE_HOME", path);
-                return Ok(command);
-            }
-            Self::Bare => peers::BARE,
-            Self::Tokio => peers::TOKIO,
-            Self::Threads => peers::THREADS,
-            Self::Datagrams => peers::UDP,
-            Self::Nginx => peers::NGINX,
-            Self::Sums | Self::Sink => peers::SUMS,
-        };
-        let mut command = wrapped(wrapper, &env::current_exe()?);
-        command.arg(peer).arg(path);
-        Ok(command)
-    }
-}
-
-fn wrapped(wrapper: &[OsString], program: &Path) -> Command {
-    let Some((first, rest)) = wrapper.split_first() else {
-        return Command::new(program);
-    };
-    let mut command = Command::new(first);
-    command.args(rest).arg(program);
-    command
-}
 
 /// A running server.
 pub struct Server {
@@ -182,9 +81,7 @@ impl Server {
         if kind == Kind::Nginx {
             symlink(root, directory.path().join("root"))?;
             let command = kind.command(&[], &directory)?;
-            let mut server = Self::launch(kind, command, directory)?;
-            server.wait_for_listeners()?;
-            return Ok(server);
+            return Self::launch(kind, command, directory);
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
         let root = root.display();
@@ -198,6 +95,14 @@ impl Server {
             .arg(directory.path())
             .env("RUST_LOG", "warn");
         Self::launch(kind, command, directory)
+    }
+
+    /// Starts Redis with settings as they stand in its `redis.conf`.
+    pub fn with_redis(settings: &str) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        peers::redis::set(directory.path(), settings)?;
+        let command = Kind::Redis.command(&[], &directory)?;
+        Self::launch(Kind::Redis, command, directory)
     }
 
     /// Starts the binary with the services of the default board, each on a port or path of its own.
@@ -236,7 +141,10 @@ impl Server {
             directory,
             ready_after: Duration::ZERO,
         };
-        let read = server.read_table();
+        let read = match server.read_table() {
+            Ok(()) if kind.is_silent() => server.wait_for_listeners(),
+            read => read,
+        };
         server.ready_after = begun.elapsed();
         match read {
             Ok(()) => Ok(server),
@@ -247,7 +155,7 @@ impl Server {
         }
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks it to end in order, as its database needs it, and waits until it has.
     pub fn end(mut self) -> io::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         self.child.wait().map(drop)
@@ -268,12 +176,6 @@ impl Server {
     /// Bytes of its memory, as `smaps_rollup` calls them (proc_pid_smaps(5)).
     pub fn memory(&self, which: &str) -> io::Result<u64> {
         machine::memory(self.pid(), which)
-    }
-
-    /// Ends it in order, so that its database is closed.
-    pub fn stop(mut self) -> io::Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        self.child.wait().map(drop)
     }
 
     /// Where a service listens.
@@ -299,7 +201,7 @@ impl Server {
         for (_, address) in &self.addresses {
             while let Err(error) = address.connect() {
                 if Instant::now() > deadline || self.child.try_wait()?.is_some() {
-                    let error = format!("{error}{}", self.log_tail());
+                    let error = format!("it does not listen: {error}");
                     return Err(Error::new(ErrorKind::TimedOut, error));
                 }
                 // Nobody wakes it: this is a pause.

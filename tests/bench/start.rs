@@ -96,6 +96,6 @@ fn start(data: &Path) -> Outcome<Start> {
         share: kib("Pss:")?,
         alone: kib("Anonymous:")?,
     };
-    server.stop()?;
+    server.end()?;
     Ok(start)
 }

@@ -3,24 +3,19 @@
 use std::io::Error;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::{env, fs, io};
+use std::{fs, io};
 
-use super::announce;
+use super::{announce, installed};
 
-/// Where it is installed, if it is: a user's PATH need not lead there.
-pub fn installed() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let mut programs = folders.map(|folder| folder.join("nginx"));
-    programs.find(|program| program.is_file())
-}
+/// What it is called.
+const PROGRAM: &str = "nginx";
 
 /// Serves the folder `root` in `directory`. It is announced before nginx listens, which has no word for
 /// that: who connects waits for it.
 pub fn serve(directory: &Path) -> io::Result<()> {
-    let program = installed().ok_or(io::ErrorKind::NotFound)?;
+    let program = installed(PROGRAM).ok_or(io::ErrorKind::NotFound)?;
     // The port is free again when nginx asks for it; nginx that is handed the socket itself (by its
     // variable NGINX) crashes where it has one process only.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
