@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use self::fetch::{Load, Pass, fetch, store};
-use crate::calls::{Strace, which};
+use crate::count::{self, Counter};
 use crate::link::Transport;
 use crate::peers;
 use crate::report::{Outcome, Report, Table, median};
@@ -179,28 +179,29 @@ fn goal(load: Load, name: &str, ours: &[Pass], nginx: &[Pass]) -> Option<String>
 /// System calls for a MiB on one connection.
 fn count_calls(report: &mut Report, servers: &[Server], size: u64) -> Outcome<()> {
     let mut table = Table::new(&["load", "server", "calls/MiB", "which"]);
-    let mut promised = Vec::new();
+    let (mut by, mut promised) = (None, Vec::new());
     let one = |load: &Load| load.connections == 1 && !load.discard;
     for load in loads(size).into_iter().filter(one) {
         for server in servers {
-            let counted = Strace::attach(server.pid()).and_then(|strace| {
+            let counted = Counter::attach(server.pid()).and_then(|counter| {
                 fetch(server, load).map_err(|error| error.to_string())?;
-                strace.detach()
+                counter.detach()
             });
             let counted = match counted {
                 Ok(counted) => counted,
                 Err(why) => {
-                    println!("Not counted: strace can't watch the server here ({why}).");
+                    count::say_none(&why);
                     return Ok(());
                 }
             };
             let units = (size / MIB) as f64;
-            let total = counted.iter().map(|(_, calls)| calls).sum::<u64>() as f64 / units;
+            let total = counted.each(units);
+            by = Some(counted.by);
             table.row(vec![
                 described(load),
                 server.kind.to_string(),
                 format!("{total:.2}"),
-                which(&counted, units),
+                counted.which(units),
             ]);
             if server.kind == Kind::Switchboard {
                 promised.push((load.transport, total));
@@ -208,6 +209,7 @@ fn count_calls(report: &mut Report, servers: &[Server], size: u64) -> Outcome<()
         }
     }
     println!("{table}");
+    count::say(by);
     for (transport, total) in promised {
         let promise =
             format!("{total:.2} system calls for a MiB over {transport}, at most {CALLS_MAX}");

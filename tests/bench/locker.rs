@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use self::kiosks::{Kiosks, Wire};
 use self::plain::Plain;
 use self::redis::Redis;
-use crate::calls::{Strace, which};
+use crate::count::{self, Counter, Method};
 use crate::link::{Address, Transport};
 use crate::load::{Round, Series, add_rows, latencies, nanos, table};
 use crate::machine::{self, Used, connections_max};
@@ -34,7 +34,7 @@ transaction. And Redis (appendonly yes,
 appendfsync always) with as many clients of the same load, that push the items to lists; it keeps
 no count in another place, no trail and no checksum. Meanwhile a client of `echo` on the same server
 sends 64 bytes, and the next 1 ms after they are back. How many changes one commit takes is what the
-trail says; system calls are counted by `strace -f -c` in a short round more.";
+trail says; system calls are counted in a short round more.";
 
 /// An item.
 const ITEM: &str = "a book of forty characters, with a title";
@@ -84,7 +84,7 @@ pub fn run(report: &mut Report) -> Outcome<()> {
         "waits/change",
     ]);
     let mut commits = Table::new(&["load", "changes/commit", "calls/change", "which"]);
-    let mut reached = Vec::new();
+    let (mut by, mut reached) = (None, Vec::new());
     for transport in [Transport::Unix, Transport::Tcp] {
         for count in counts {
             let count = count.min(connections_max());
@@ -99,10 +99,12 @@ pub fn run(report: &mut Report) -> Outcome<()> {
             let until = SystemTime::now();
             let calls = stand.count_calls(report.pick(ROUND, WARM_UP))?;
             let together = stand.changes_per_commit(folder.path(), until)?;
+            by = by.or(calls.2);
             commits.row(vec![load, format!("{together:.1}"), calls.0, calls.1]);
         }
     }
     println!("{rates}\n{threads}\n{commits}\n{echoes}");
+    count::say(by);
     for (load, ratio, goal, of) in reached {
         let met = match ratio >= goal {
             true => "goal met",
@@ -245,23 +247,22 @@ impl Stand {
         }
     }
 
-    /// System calls for each change, and which, in a short round under strace: it makes every call
-    /// slower, so nothing else is taken from that round.
-    fn count_calls(&mut self, length: Duration) -> Outcome<(String, String)> {
+    /// System calls for each change, and which, in a short round more: to be counted makes a call
+    /// slower, so nothing else is taken from that round. The method is `None` where nothing counts.
+    fn count_calls(&mut self, length: Duration) -> Outcome<(String, String, Option<Method>)> {
         self.kiosks.register()?;
-        let not_counted = |why: String| ("not counted".to_owned(), why);
-        let strace = match Strace::attach(self.server.pid()) {
-            Ok(strace) => strace,
+        let not_counted = |why: String| ("not counted".to_owned(), why, None);
+        let counter = match Counter::attach(self.server.pid()) {
+            Ok(counter) => counter,
             Err(why) => return Ok(not_counted(why)),
         };
         let changes = (self.kiosks.drive(length, None)? + self.kiosks.finish()?) as f64;
-        let calls = match strace.detach() {
+        let calls = match counter.detach() {
             Ok(calls) => calls,
             Err(why) => return Ok(not_counted(why)),
         };
-        let total: u64 = calls.iter().map(|(_, calls)| calls).sum();
-        let each = format!("{:.2}", total as f64 / changes);
-        Ok((each, which(&calls, changes)))
+        let each = format!("{:.2}", calls.each(changes));
+        Ok((each, calls.which(changes), Some(calls.by)))
     }
 
     /// Ends the server and asks its database how many items one commit took, up to that moment.

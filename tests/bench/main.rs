@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod count;
 mod echo;
 mod files;
 mod idle;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 pub use self::kind::{Kind, WITH_PEERS};
@@ -176,6 +176,19 @@ impl Server {
     /// Bytes of its memory, as `smaps_rollup` calls them (proc_pid_smaps(5)).
     pub fn memory(&self, which: &str) -> io::Result<u64> {
         machine::memory(self.pid(), which)
+    }
+
+    /// Does something while no thread of it runs (signal(7), SIGSTOP).
+    pub fn halted<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        // An end is seen too, and left for who waits for it.
+        let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let worked = waitid(WaitId::Pid(pid), seen)
+            .map_err(Error::from)
+            .and_then(|_| work());
+        kill_process(pid, Signal::CONT)?;
+        worked
     }
 
     /// Where a service listens.

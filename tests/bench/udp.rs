@@ -5,7 +5,7 @@ mod client;
 use std::time::{Duration, Instant};
 
 use self::client::{Load, Sends};
-use crate::calls::{Failure, Strace, which};
+use crate::count::{self, Counter, Counts, Failure};
 use crate::load::{ROUND_LENGTH, ROUNDS, Round, Series, add_rows, in_turns, latencies, table};
 use crate::report::{Outcome, Report, Table, median};
 use crate::server::{Kind, Server};
@@ -14,8 +14,8 @@ pub const ABOUT: &str = "\
 One socket keeps 32 or 64 datagrams of 64 or 1,400 bytes under way; the load takes and sends many
 with one call, so that it is the server that is measured. Sent as one means that the kernel gets
 them as one and cuts them (UDP_SEGMENT), and hands them over as they come (UDP_GRO). Each datagram
-has a number, and what does not come back within two seconds is lost. System calls are counted by
-`strace -f -c` in the server, with 64 under way and with one.";
+has a number, and what does not come back within two seconds is lost. System calls are counted
+in the server, with 64 under way and with one.";
 
 const KINDS: [Kind; 2] = [Kind::Switchboard, Kind::Datagrams];
 const SIZES: [usize; 2] = [64, 1_400];
@@ -146,26 +146,26 @@ fn round(server: &Server, size: usize, window: usize, sends: Sends) -> Outcome<(
 fn count_calls(report: &mut Report) -> Outcome<()> {
     let datagrams = report.pick(20_000, 2_000);
     let mut table = Table::new(&["load", "server", "calls/datagram", "which"]);
-    let mut alone = 0.0;
+    let (mut by, mut alone) = (None, 0.0);
     for window in [WINDOWS[0], 1] {
         for kind in KINDS {
             let server =
                 Server::start(kind.counted()).map_err(|error| format!("{kind}: {error}"))?;
             let calls = match count(&server, window, datagrams) {
                 Ok(calls) => calls,
-                Err(Failure::Strace(why)) => {
-                    println!("Not counted: strace can't watch the server here ({why}).");
+                Err(Failure::Counter(why)) => {
+                    count::say_none(&why);
                     return Ok(());
                 }
                 Err(Failure::Load(error)) => return Err(format!("{kind}: {error}").into()),
             };
-            let total: u64 = calls.iter().map(|(_, calls)| calls).sum();
-            let total = total as f64 / datagrams as f64;
+            by = Some(calls.by);
+            let total = calls.each(datagrams as f64);
             table.row(vec![
                 format!("{} B, {window} under way", SIZES[0]),
                 kind.to_string(),
                 format!("{total:.3}"),
-                which(&calls, datagrams as f64),
+                calls.which(datagrams as f64),
             ]);
             if kind == Kind::Switchboard && window == 1 {
                 alone = total;
@@ -173,26 +173,23 @@ fn count_calls(report: &mut Report) -> Outcome<()> {
         }
     }
     println!("{table}");
+    count::say(by);
     let promise = format!("{alone:.3} system calls per datagram alone, at most {CALLS_MAX}");
     report.check(alone <= CALLS_MAX, &promise);
     Ok(())
 }
 
-/// Calls by name while so many datagrams come back.
-fn count(
-    server: &Server,
-    window: usize,
-    datagrams: u64,
-) -> std::result::Result<Vec<(String, u64)>, Failure> {
+/// What is called while so many datagrams come back.
+fn count(server: &Server, window: usize, datagrams: u64) -> Result<Counts, Failure> {
     let mut load = Load::new(server, SIZES[0], window, Sends::Single).map_err(Failure::Load)?;
     load.top_up().map_err(Failure::Load)?;
     load.finish().map_err(Failure::Load)?;
-    let strace = Strace::attach(server.pid()).map_err(Failure::Strace)?;
+    let counter = Counter::attach(server.pid()).map_err(Failure::Counter)?;
     let mut done = 0;
     while done < datagrams {
         load.top_up().map_err(Failure::Load)?;
         done += load.take(None).map_err(Failure::Load)?;
     }
     load.finish().map_err(Failure::Load)?;
-    strace.detach().map_err(Failure::Strace)
+    counter.detach().map_err(Failure::Counter)
 }
