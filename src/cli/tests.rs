@@ -32,7 +32,9 @@ fn the_tables_of_flags_hold_together() {
 #[test]
 fn every_option_of_serve_is_documented() {
     let operations = include_str!("../../docs/OPERATIONS.md");
-    let cli = Cli::command();
+    // Built, as flags are made where they are needed.
+    let mut cli = Cli::command();
+    cli.build();
     let serve = cli.find_subcommand("serve").unwrap();
     let options = serve.get_opts().filter_map(|option| {
         let unit = option.get_value_names()?.first()?;
