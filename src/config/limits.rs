@@ -343,6 +343,7 @@ const _: () = assert!(LOW_WATER_BYTES < HIGH_WATER_BYTES);
 const _: () = assert!(2 * DRAIN_EXTRA_CONNECTIONS as u64 <= DESCRIPTOR_RESERVE);
 const _: () = assert!(NAME_BYTES_MAX + 100 < LINE_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX + 2 <= INPUT_KEPT_BYTES_MAX);
+const _: () = assert!(INPUT_KEPT_BYTES_MAX + READ_BYTES_MAX <= INBOX_BYTES);
 const _: () = assert!(
     usize::BITS == 64,
     "a token holds a slab key and a generation"
