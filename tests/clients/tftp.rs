@@ -4,6 +4,8 @@ use std::fs;
 use std::net::UdpSocket;
 
 use rustix::process::Signal;
+use switchboard::wire::files::UPLOADING;
+use switchboard::wire::tftp::{BUSY, CHANGED, Code, LEAVING, Refusal};
 
 use crate::filer::sha256;
 use crate::files::{content, names, wait_for_part};
@@ -229,4 +231,45 @@ fn nobody_else_is_heard_however_early_it_came() {
     a.send_to(&[0, 3, 0, 2, 7], to).unwrap();
     assert_done(&client.outcome());
     assert_eq!(fs::read(here.path().join("x")).unwrap(), [7; 513]);
+}
+
+#[test]
+fn an_error_that_passes_costs_no_part_and_says_that_another_call_may_do() {
+    let bytes = content(100_000, 1);
+    let server = Tftp::start(&[("x", &bytes)]);
+    let here = tempfile::tempdir().unwrap();
+    let refuse = |words: &str| {
+        let refusal = Refusal::new(Code::UNDEFINED, words);
+        server.state().refusals = [refusal].into();
+    };
+    for (words, status) in [(BUSY, 3), (LEAVING, 1)] {
+        fs::write(here.path().join(".x.partial"), &bytes[..90_000]).unwrap();
+        fs::write(here.path().join(".x.partial.version"), "size 100000\n").unwrap();
+        refuse(words);
+        let got = server.get("x", here.path(), &[]);
+        assert_eq!(got.code, Some(status), "{words}");
+        assert!(
+            got.stderr.ends_with(&format!("{words}\n")),
+            "{}",
+            got.stderr
+        );
+        assert!(server.asked().is_empty(), "it is not asked again");
+        assert_done(&server.get("x", here.path(), &[]));
+        assert_eq!(server.asked()[0].offset, Some(90_000 - 65_536));
+        assert_eq!(fs::read(here.path().join("x")).unwrap(), bytes);
+    }
+    refuse(CHANGED);
+    let got = server.get("x", here.path(), &[]);
+    assert_eq!(got.code, Some(1), "{}", got.stderr);
+    // Somebody sends it, or what an earlier call has left is put away.
+    let file = here.path().join("x");
+    let uploading = Refusal::new(Code::UNDEFINED, UPLOADING);
+    server.state().refusals = [uploading.clone(), uploading.clone()].into();
+    assert_done(&server.put(&file, &["--as", "new"]));
+    server.state().refusals = vec![uploading; 1000].into();
+    let put = server.put(&file, &["--as", "newer", "--timeout=300ms"]);
+    assert_eq!(
+        (put.code, put.stderr),
+        (Some(3), format!("error: {UPLOADING}\n"))
+    );
 }

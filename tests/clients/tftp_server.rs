@@ -1,6 +1,6 @@
 //! A TFTP server in memory, made of the pure machines: a port for each transfer, cuts and loss.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +24,8 @@ pub struct State {
     pub is_plain: bool,
     /// It refuses an offset instead of passing it over.
     pub is_strict: bool,
+    /// What it says to the next requests instead of serving them.
+    pub refusals: VecDeque<Refusal>,
     /// Options of the requests so far.
     pub requests: Vec<Options>,
     /// Every so many datagrams to the client one is lost.
@@ -117,7 +119,9 @@ fn transfer(datagram: &[u8], from: SocketAddr, state: &Mutex<State>) {
         state,
         sent: 0,
     };
+    let next = state.lock().unwrap().refusals.pop_front();
     let refused = match Packet::parse(datagram) {
+        _ if next.is_some() => next.map_or(Ok(()), Err),
         Ok(Packet::Read(request)) => read(&mut port, &request),
         Ok(Packet::Write(request)) => write(&mut port, &request),
         other => panic!("{other:?}"),

@@ -195,23 +195,45 @@ fn attempt(
     Ok(())
 }
 
-/// Asks to send, for as long as the server may be silent: it may have to put away first what an
-/// earlier call has left, and syncs it then.
+/// Asks to send, and again where that is worth it.
 fn ask(run: &Run<'_>, channel: &mut Channel, command: &[u8]) -> Result<Vec<u8>, Stop> {
-    let patience = Patience::new(run.files.timeout);
-    let is_over = || patience.left().is_some_and(|left| left.is_zero());
-    let mut is_first = true;
+    let mut again = Again::new(run);
     loop {
         match channel.ask(command, 0, &run.interrupt) {
-            Err(Stop::Failed(Failure::Refused(line)))
-                if wire::is_refusal(&line, wire::UPLOADING) && !is_over() => {}
+            Err(Stop::Failed(Failure::Refused(line))) if again.is_worth_it(run, &line)? => {}
             answer => return answer,
         }
-        if std::mem::take(&mut is_first) {
+    }
+}
+
+/// How long a name that is being uploaded is asked for again: as long as the server may be silent. It
+/// may have to put away first what an earlier call has left, and syncs it then.
+pub struct Again {
+    patience: Patience,
+    is_said: bool,
+}
+
+impl Again {
+    /// Its time begins.
+    pub fn new(run: &Run<'_>) -> Self {
+        Self {
+            patience: Patience::new(run.files.timeout),
+            is_said: false,
+        }
+    }
+
+    /// Whether to ask again after this refusal; waits a moment where it is.
+    pub fn is_worth_it(&mut self, run: &Run<'_>, line: &str) -> Result<bool, Stop> {
+        let is_over = self.patience.left().is_some_and(|left| left.is_zero());
+        if is_over || !wire::is_refusal(line, wire::UPLOADING) {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut self.is_said, true) {
             run.progress.say("it is being uploaded just now; waiting");
         }
-        if run.interrupt.comes_within(TRANSFER_ASK_AGAIN) {
-            return Err(Stop::Interrupted);
+        match run.interrupt.comes_within(TRANSFER_ASK_AGAIN) {
+            true => Err(Stop::Interrupted),
+            false => Ok(true),
         }
     }
 }

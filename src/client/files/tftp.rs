@@ -4,25 +4,26 @@
 //! what is there (`get`), or finds its own label of an upload that was not finished (`put`).
 
 mod exchange;
+mod label;
 
 use std::fs;
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use self::exchange::{Exchange, Outcome, Work, lost};
+use self::label::Label;
 use super::partial::{Origin, Partial};
 use super::progress::Progress;
-use super::put::Source;
+use super::put::{Again, Source};
 use super::report::Report;
 use super::{Failure, Run, Stop, Transfer, hex, local};
 use crate::config::endpoint::Endpoint;
-use crate::config::limits::{
-    TRANSFER_CHECK_BYTES, TRANSFER_LABEL_BYTES_MAX, TRANSFER_STARTS_MAX, TRANSFER_WINDOW_BLOCKS,
-};
+use crate::config::limits::{TRANSFER_CHECK_BYTES, TRANSFER_STARTS_MAX, TRANSFER_WINDOW_BLOCKS};
 use crate::wire::Readable;
 use crate::wire::tftp::{
-    Code, Effect, Effects, End, Mode, Options, Receiver, Refusal, Request, Sender, Terms,
+    BUSY, CHANGED, Code, Effect, Effects, End, LEAVING, Mode, Options, Receiver, Refusal, Request,
+    Sender, Terms,
 };
 
 /// Fetches one file.
@@ -180,8 +181,12 @@ impl Work<Receiver> for Fetch<'_> {
                 }
                 Ok(outcome)
             }
-            // If it is not because of the offset, the same comes again without one.
-            Effect::Ended(End::Refused { .. }) if self.offset.is_some_and(|offset| offset > 0) => {
+            // If it is not because of the offset, the same comes again without one. A server that is
+            // busy has said nothing about it, and what is here is worth another call.
+            Effect::Ended(End::Refused { message, .. })
+                if self.offset.is_some_and(|offset| offset > 0)
+                    && ![BUSY, LEAVING].map(str::as_bytes).contains(&&message[..]) =>
+            {
                 Ok(Some(Outcome::Stale("the server's file has changed")))
             }
             Effect::Ended(end) => ended(self.endpoint, end).map(Some),
@@ -196,7 +201,14 @@ pub fn put(run: &mut Run<'_>, transfer: &Transfer, report: &mut Report) -> Resul
     let source = Source::open(&transfer.path)?;
     let label = Label::new(run, transfer, &source);
     let goes_on = label.is_there();
-    if let Outcome::Stale(why) = send(run, transfer, goes_on, &source, &label, report)? {
+    let mut again = Again::new(run);
+    let outcome = loop {
+        match send(run, transfer, goes_on, &source, &label, report) {
+            Err(Stop::Failed(Failure::Refused(line))) if again.is_worth_it(run, &line)? => {}
+            outcome => break outcome?,
+        }
+    };
+    if let Outcome::Stale(why) = outcome {
         run.progress.say(&format!("{why}; starting over"));
         send(run, transfer, false, &source, &label, report)?;
     }
@@ -295,51 +307,6 @@ impl Work<Sender> for Send<'_> {
     }
 }
 
-/// That an upload of this very file to this place was begun, beside the file: `.NAME.sending`.
-///
-/// TFTP can't say of what the server has kept a part, so only who finds this goes on. Without it,
-/// as in a folder that can't be written, an upload begins anew.
-struct Label {
-    path: PathBuf,
-    text: String,
-}
-
-impl Label {
-    fn new(run: &Run<'_>, transfer: &Transfer, source: &Source<'_>) -> Self {
-        let own = transfer.path.file_name().unwrap_or_default();
-        let mut name = std::ffi::OsString::from(".");
-        name.push(own);
-        name.push(".sending");
-        let (endpoint, at) = (run.files.endpoint, Readable(&transfer.name));
-        Self {
-            path: transfer.path.with_file_name(name),
-            text: format!("{endpoint} {at} {}\n", source.version()),
-        }
-    }
-
-    fn is_there(&self) -> bool {
-        let is_small = fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| there.is_file() && there.len() <= TRANSFER_LABEL_BYTES_MAX);
-        is_small && fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes())
-    }
-
-    fn write(&self) {
-        if !self.is_there() {
-            // Never through a link.
-            let _ = fs::remove_file(&self.path);
-            let made = fs::File::create_new(&self.path);
-            let _ = made.and_then(|mut file| {
-                use std::io::Write as _;
-                file.write_all(self.text.as_bytes())
-            });
-        }
-    }
-
-    fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 fn asked(run: &Run<'_>) -> Options {
     Options {
         block_bytes: Some(run.files.block),
@@ -357,6 +324,10 @@ fn ended(endpoint: &Endpoint, end: End) -> Result<Outcome, Stop> {
         }
         End::Refused { message, .. } => {
             let message = Readable(&message).to_string();
+            if [LEAVING, CHANGED].contains(&&*message) {
+                // Of a stream that would be the connection's end; another call may do.
+                return Err(lost(endpoint, &message).into());
+            }
             let words = message.strip_prefix("error: ").unwrap_or(&message);
             return Err(Failure::Refused(format!("error: {words}")).into());
         }

@@ -21,7 +21,9 @@ use super::root::Opened;
 use super::work::{Done, Work};
 use crate::config::limits::TFTP_REQUEST_BYTES_MAX;
 use crate::service::{CloseReason, Cx, Moment};
-use crate::wire::tftp::{Code, Effect, Effects, End, Packet, Refusal, Request, Sender};
+use crate::wire::tftp::{
+    BUSY, Code, Effect, Effects, End, LEAVING, Packet, Refusal, Request, Sender,
+};
 
 /// What all transfers share, so that a callback allocates nothing.
 #[derive(Default)]
@@ -36,11 +38,11 @@ fn time(now: Moment) -> Duration {
 }
 
 fn busy() -> Refusal {
-    Refusal::new(Code::UNDEFINED, "the server is busy; try again")
+    Refusal::new(Code::UNDEFINED, BUSY)
 }
 
 fn leaving() -> Refusal {
-    Refusal::new(Code::UNDEFINED, "the server is shutting down")
+    Refusal::new(Code::UNDEFINED, LEAVING)
 }
 
 impl Files {

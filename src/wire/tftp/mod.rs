@@ -29,3 +29,12 @@ pub use options::{BlockBytes, Options, Terms};
 pub use packet::{Code, Fault, Mode, Packet, Refusal, Request};
 pub use receiver::{Receiver, Room};
 pub use sender::Sender;
+
+/// The message of the error of a server that is busy: a refusal that passes.
+pub const BUSY: &str = "the server is busy; try again";
+
+/// The message of the error of a server that goes down, in the middle of a transfer or before.
+pub const LEAVING: &str = "the server is shutting down";
+
+/// The message of the error in a file that changes while it is sent: what came may be of two files.
+pub const CHANGED: &str = "the file has changed; fetch it again";

@@ -19,7 +19,7 @@ use super::effects::{Effect, Effects, End};
 use super::netascii::Encoder;
 use super::pace::{Due, Pace};
 use super::packet::{Code, Fault, Mode, Packet, Refusal, Request};
-use super::{Options, Terms};
+use super::{CHANGED, Options, Terms};
 
 /// Sends one file, or the rest of one.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ impl Sender {
     /// The file is not what it was: what went out may be of two files, so the peer is told.
     pub fn changed(&mut self, effects: &mut Effects) {
         if !self.has_ended() {
-            let refusal = Refusal::new(Code::UNDEFINED, "the file has changed; fetch it again");
+            let refusal = Refusal::new(Code::UNDEFINED, CHANGED);
             effects.send(&refusal.as_packet());
             self.end(End::Changed, effects);
         }
