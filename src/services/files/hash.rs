@@ -1,6 +1,7 @@
 //! The SHA-256 of the beginning of a file, in steps, so that a lane is not held by a large one.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
@@ -78,6 +79,61 @@ impl Hashing {
             return Ok(Step::More(Box::new(self)));
         }
         Ok(Step::Done(hex(&self.hash.finalize())))
+    }
+}
+
+/// The hash of an upload that is being compared with the one that was announced. It goes to a lane and
+/// back, too, beside the upload.
+pub struct Comparing {
+    expected: String,
+    done: u64,
+    hash: Sha256,
+}
+
+/// What one step of that came to.
+pub enum Compared {
+    /// There is more to be read.
+    More(Box<Comparing>),
+    /// The file has that hash.
+    Same,
+    /// It has another.
+    Different,
+}
+
+impl Comparing {
+    /// Begins; `expected` is 64 digits in lower case.
+    pub fn new(expected: String) -> Self {
+        Self {
+            expected,
+            done: 0,
+            hash: Sha256::new(),
+        }
+    }
+
+    /// Reads at most [`HASH_STEP_BYTES`] more of what has come. `buffer` is the worker's.
+    ///
+    /// # Errors
+    /// What reading failed with.
+    pub fn step(mut self, file: &File, buffer: &mut Vec<u8>) -> Result<Compared, Refusal> {
+        buffer.resize(FILE_READ_BYTES, 0);
+        let until = self.done.saturating_add(HASH_STEP_BYTES);
+        while self.done < until {
+            match file.read_at(buffer, self.done) {
+                Ok(0) => {
+                    return Ok(match hex(&self.hash.finalize()) == self.expected {
+                        true => Compared::Same,
+                        false => Compared::Different,
+                    });
+                }
+                Ok(read) => {
+                    self.hash.update(&buffer[..read]);
+                    self.done += read as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Compared::More(Box::new(self)))
     }
 }
 

@@ -287,6 +287,11 @@ impl Service for Files {
             Done::Begun(Ok(upload)) => {
                 let _ = cx.offload(&self.lane, SourceId::NOBODY, Work::Keep(upload));
             }
+            // All of it has come; whoever sent it finds it there.
+            Done::Comparing(upload, comparing) => {
+                let work = Work::Publish(upload, Some(comparing));
+                let _ = cx.offload(&self.lane, SourceId::NOBODY, work);
+            }
             Done::Swept(Ok(swept)) if swept.removed > 0 => cx.note(format_args!(
                 "removed {} uploads that nobody went on with, {} bytes",
                 swept.removed, swept.bytes

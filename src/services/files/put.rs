@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hash::Comparing;
 use super::refusal::Refusal;
 use super::task::Task;
 use super::uploads::Upload;
@@ -59,7 +60,8 @@ impl Files {
     }
 
     fn publish(&mut self, s: &mut Session, put: Put, cx: &mut Cx<'_, Self>) {
-        let work = Work::Publish(put.upload, put.hash);
+        let comparing = put.hash.map(|hash| Box::new(Comparing::new(hash)));
+        let work = Work::Publish(put.upload, comparing);
         self.offload_last(s, Task::Publishing, work, cx);
     }
 
@@ -121,7 +123,13 @@ impl Files {
     }
 
     /// A piece of work of an upload under way: where there is no room for it the upload is left.
-    fn offload_last(&mut self, s: &mut Session, task: Task, work: Work, cx: &mut Cx<'_, Self>) {
+    pub(super) fn offload_last(
+        &mut self,
+        s: &mut Session,
+        task: Task,
+        work: Work,
+        cx: &mut Cx<'_, Self>,
+    ) {
         if cx.offload(&self.lane, work).is_ok() {
             s.task = Some(Box::new(task));
             return cx.pause();

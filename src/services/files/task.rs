@@ -92,6 +92,10 @@ impl Files {
                 cx.send(b"ok\n");
                 self.finish(s, cx);
             }
+            (Task::Publishing, Done::Comparing(upload, comparing)) => {
+                let work = Work::Publish(upload, Some(comparing));
+                self.offload_last(s, Task::Publishing, work, cx);
+            }
             (Task::Publishing, Done::Different) => {
                 self.refuse(s, ANOTHER, cx);
                 self.finish(s, cx);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::ENTRY;
 use super::hash::hex;
-use crate::config::limits::{LIST_ENTRIES_MAX, PARTIAL_AGE_MAX, SWEEP_EVERY};
+use crate::config::limits::{HASH_STEP_BYTES, LIST_ENTRIES_MAX, PARTIAL_AGE_MAX, SWEEP_EVERY};
 use crate::service::harness::Harness;
 use crate::service::{BYE, CloseReason};
 
@@ -256,4 +256,40 @@ fn what_nobody_went_on_with_is_removed() {
     t.open();
     t.work();
     assert_eq!(left().len(), 0, "when a client comes, an hour later");
+}
+
+/// A large one would keep a thread from everybody else for as long.
+#[test]
+fn the_hash_of_an_upload_is_compared_a_step_at_a_time() {
+    let size = HASH_STEP_BYTES + 1;
+    let hash = sha(&vec![0; usize::try_from(size).unwrap()]);
+    for name in ["stays", "leaves"] {
+        let (folder, mut t) = served("&upload=yes");
+        let (a, cut) = (t.open(), t.open());
+        assert_eq!(say(&mut t, cut, &format!("put {name} {size}")), "ok 0\n");
+        t.feed(cut, b"\0");
+        t.end(cut);
+        // As if all but the last byte had come.
+        let partials = fs::read_dir(folder.path().join(".partial")).unwrap();
+        let mut paths = partials.map(|entry| entry.unwrap().path());
+        let part = paths.find(|path| !path.ends_with("lock")).unwrap();
+        let part = fs::File::options().write(true).open(part).unwrap();
+        part.set_len(HASH_STEP_BYTES).unwrap();
+        let b = t.open();
+        let line = format!("put {name} {size} {size} {hash}");
+        assert_eq!(say(&mut t, b, &line), format!("ok {HASH_STEP_BYTES}\n"));
+        t.hold_lanes();
+        t.feed(b, b"\0");
+        t.feed(a, b"size source_file.txt\n");
+        for _ in 0..2 {
+            assert!(t.work_on(0) && t.report());
+        }
+        assert_eq!((t.take(b), t.take(a)), (vec![], b"ok 1024\n".to_vec()));
+        if name == "leaves" {
+            t.vanish(b);
+        }
+        t.work();
+        assert_eq!(t.take(b).is_empty(), name == "leaves");
+        assert_eq!(fs::metadata(folder.path().join(name)).unwrap().len(), size);
+    }
 }

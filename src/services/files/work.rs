@@ -4,18 +4,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::cached::warm_up;
-use super::hash::{Hashing, Step, hex};
+use super::hash::{Compared, Comparing, Hashing, Step};
 use super::name::Name;
 use super::refusal::Refusal;
 use super::root::{Entry, Listing, Opened, Root};
 use super::uploads::{Prospect, Swept, Upload, Uploads, Wanted};
 use super::version::Version;
-use crate::config::limits::{
-    FILE_READ_BYTES, PARTIAL_AGE_MAX, READ_AHEAD_BYTES, UPLOAD_CHECK_BYTES,
-};
+use crate::config::limits::{PARTIAL_AGE_MAX, READ_AHEAD_BYTES, UPLOAD_CHECK_BYTES};
 use crate::service::OpenFile;
 
 /// A piece of work.
@@ -42,8 +38,8 @@ pub enum Work {
     Begin(Wish),
     /// Whether an upload may go on.
     Check(Arc<Upload>),
-    /// Gives an upload its name, if it has the hash that was announced.
-    Publish(Arc<Upload>, Option<String>),
+    /// Gives an upload its name, once it was found to have the hash that was announced.
+    Publish(Arc<Upload>, Option<Box<Comparing>>),
     /// Leaves an upload to be resumed.
     Keep(Arc<Upload>),
     /// Removes uploads that nobody went on with.
@@ -85,6 +81,8 @@ pub enum Done {
     Begun(Result<Arc<Upload>, Refusal>),
     Checked(Arc<Upload>, Result<(), Refusal>),
     Published(Result<Version, Refusal>),
+    /// Its hash takes another step.
+    Comparing(Arc<Upload>, Box<Comparing>),
     /// The file that came is not the one that was announced; nothing is left of it.
     Different,
     Kept(Result<u64, Refusal>),
@@ -151,7 +149,7 @@ impl Worker {
                     .and_then(|uploads| uploads.check_room(&upload));
                 Done::Checked(upload, checked)
             }
-            Work::Publish(upload, hash) => self.publish(upload, hash),
+            Work::Publish(upload, comparing) => self.publish(upload, comparing),
             Work::Keep(upload) => Done::Kept(
                 self.uploads()
                     .and_then(|uploads| uploads.keep(alone(upload)?)),
@@ -179,39 +177,23 @@ impl Worker {
         Ok(len)
     }
 
-    fn publish(&mut self, upload: Arc<Upload>, hash: Option<String>) -> Done {
-        if let Some(expected) = hash {
-            match self.hash_of(&upload) {
-                Ok(found) if found == expected => {}
-                Ok(_) => {
-                    if let (Ok(uploads), Ok(upload)) = (self.uploads(), alone(upload)) {
-                        uploads.discard(upload);
-                    }
-                    return Done::Different;
+    fn publish(&mut self, upload: Arc<Upload>, comparing: Option<Box<Comparing>>) -> Done {
+        let step = comparing.map(|comparing| comparing.step(&upload.file, &mut self.buffer));
+        match step {
+            None | Some(Ok(Compared::Same)) => {}
+            Some(Ok(Compared::More(comparing))) => return Done::Comparing(upload, comparing),
+            Some(Ok(Compared::Different)) => {
+                if let (Ok(uploads), Ok(upload)) = (self.uploads(), alone(upload)) {
+                    uploads.discard(upload);
                 }
-                Err(refusal) => return Done::Published(Err(refusal)),
+                return Done::Different;
             }
+            Some(Err(refusal)) => return Done::Published(Err(refusal)),
         }
         Done::Published(
             self.uploads()
                 .and_then(|uploads| uploads.publish(alone(upload)?)),
         )
-    }
-
-    fn hash_of(&mut self, upload: &Upload) -> Result<String, Refusal> {
-        self.buffer.resize(FILE_READ_BYTES, 0);
-        let (mut hash, mut at) = (Sha256::new(), 0);
-        loop {
-            match upload.file.read_at(&mut self.buffer, at) {
-                Ok(0) => return Ok(hex(&hash.finalize())),
-                Ok(count) => {
-                    hash.update(&self.buffer[..count]);
-                    at += count as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
 
