@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::job::{Change, Outcome, Refusal};
 use super::known::{Held, Known};
+use super::line;
 use super::rows::{self, Item, Row};
 use super::trail::{self, Entry, Head};
 use super::trouble::Trouble;
@@ -140,7 +141,7 @@ impl<'c> Changer<'c> {
         }
         let items = held.items + 1;
         let mut told = Told::new(actor, "store");
-        told.detail = format!("{items} items");
+        told.detail = line::items(items);
         told.stored = 1;
         self.tell(locker, &told)?;
         let item = Item {
@@ -163,7 +164,7 @@ impl<'c> Changer<'c> {
         new.freed_ms = Some(self.now_ms);
         new.taken = Some(self.head.id + 1);
         let mut told = Told::new(actor, "retrieve");
-        told.detail = format!("{} items", items.len());
+        told.detail = line::items(held.items);
         told.taken = &items;
         told.stored = -i64::from(held.items);
         self.write(&row, &new, &told)?;

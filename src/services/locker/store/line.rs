@@ -35,8 +35,9 @@ impl Line {
         // Not by one byte after the other, for each of which the vector would look for room.
         let start = self.0.len();
         self.0.resize(start + 2 * value.len(), 0);
-        for (pair, byte) in self.0[start..].chunks_exact_mut(2).zip(value) {
-            pair.copy_from_slice(&digits(*byte, b"0123456789ABCDEF"));
+        let (pairs, _) = self.0[start..].as_chunks_mut();
+        for (pair, byte) in pairs.iter_mut().zip(value) {
+            *pair = UPPER[usize::from(*byte)];
         }
         self
     }
@@ -59,19 +60,9 @@ impl Line {
         self
     }
 
-    fn decimal(&mut self, mut value: u64) {
-        let mut digits = [b'0'; DIGITS_MAX];
-        let mut first = DIGITS_MAX;
-        loop {
-            first -= 1;
-            // A digit, so less than ten.
-            digits[first] = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[first..]);
+    fn decimal(&mut self, value: u64) {
+        let mut place = [0; DIGITS_MAX];
+        self.0.extend_from_slice(decimal(value, &mut place));
     }
 
     /// A hash as sha256sum(1) shows it.
@@ -98,15 +89,57 @@ pub(super) fn sha256(text: &[u8]) -> Hash {
 /// The digits of a hash, as sha256sum(1) shows them.
 pub(super) fn shown(hash: &Hash) -> [u8; 64] {
     let mut shown = [0; 64];
-    for (pair, byte) in shown.chunks_exact_mut(2).zip(hash) {
-        pair.copy_from_slice(&digits(*byte, b"0123456789abcdef"));
+    let (pairs, _) = shown.as_chunks_mut();
+    for (pair, byte) in pairs.iter_mut().zip(hash) {
+        *pair = LOWER[usize::from(*byte)];
     }
     shown
 }
 
-/// The two digits of a byte.
-fn digits(byte: u8, of: &[u8; 16]) -> [u8; 2] {
-    [of[usize::from(byte >> 4)], of[usize::from(byte & 15)]]
+/// So many items, in words.
+pub(super) fn items(count: u32) -> String {
+    let mut place = [0; DIGITS_MAX];
+    let digits = decimal(u64::from(count), &mut place);
+    let mut shown = String::with_capacity(DIGITS_MAX);
+    shown.extend(digits.iter().copied().map(char::from));
+    shown.push_str(" items");
+    shown
+}
+
+/// The decimal digits of a number.
+fn decimal(mut value: u64, place: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut first = DIGITS_MAX;
+    // By pairs, as a division takes longer than all the rest.
+    while value >= 10 {
+        let pair = TENS[(value % 100) as usize];
+        value /= 100;
+        first -= 2;
+        place[first..first + 2].copy_from_slice(&pair);
+    }
+    if value > 0 || first == DIGITS_MAX {
+        first -= 1;
+        // A digit, so less than ten.
+        place[first] = b'0' + value as u8;
+    }
+    &place[first..]
+}
+
+/// The digits of each byte.
+const UPPER: [[u8; 2]; 256] = pairs(b"0123456789ABCDEF");
+const LOWER: [[u8; 2]; 256] = pairs(b"0123456789abcdef");
+
+/// The digits of each number below a hundred.
+const TENS: [[u8; 2]; 100] = pairs(b"0123456789");
+
+/// The pairs of these digits, in the order of the numbers that they are.
+const fn pairs<const BASE: usize, const COUNT: usize>(digits: &[u8; BASE]) -> [[u8; 2]; COUNT] {
+    let mut pairs = [[0; 2]; COUNT];
+    let mut number = 0;
+    while number < COUNT {
+        pairs[number] = [digits[number / BASE], digits[number % BASE]];
+        number += 1;
+    }
+    pairs
 }
 
 #[cfg(test)]
@@ -129,6 +162,33 @@ mod tests {
             shown,
             format!("kind|0|{most}||{least}|1700000000000|a|b|00FF7A")
         );
+    }
+
+    #[test]
+    fn numbers_of_every_length_have_their_digits() {
+        let powers = (0..20).map(|power| 10_u64.pow(power));
+        let around = powers.flat_map(|power| [power - 1, power, power + 1]);
+        for number in around.chain(0..2_000) {
+            let mut place = [0; DIGITS_MAX];
+            let digits = decimal(number, &mut place);
+            assert_eq!(digits, number.to_string().as_bytes());
+        }
+        assert_eq!(
+            [items(0), items(10), items(999)],
+            ["0 items", "10 items", "999 items"]
+        );
+    }
+
+    #[test]
+    fn bytes_have_the_digits_that_all_others_give_them() {
+        for byte in 0..=u8::MAX {
+            let line = Line::new("").hex(&[byte]);
+            assert_eq!(line.0, format!("|{byte:02X}").as_bytes());
+            assert_eq!(
+                shown(&[byte; 32]),
+                *format!("{byte:02x}").repeat(32).as_bytes()
+            );
+        }
     }
 
     #[test]
