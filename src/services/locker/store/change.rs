@@ -43,7 +43,7 @@ const SQL: [&str; 6] = [
     "UPDATE lockers SET in_use = ?2, epoch = ?3, hash = ?4, freed_at = ?5, taken = ?6,
         is_default = ?7, checksum = ?8
         WHERE number = ?1 AND in_use = ?9 AND epoch = ?10",
-    "SELECT id, locker, place, before, item, checksum FROM items WHERE id = ?1",
+    Item::ONE,
     Item::ADD,
     "DELETE FROM items WHERE id = ?1",
     trail::ADD,
@@ -86,25 +86,30 @@ impl<'c> Changer<'c> {
         if let Some(refusal) = refusal(held, change) {
             return Ok(Outcome::Refused(refusal));
         }
-        if let Change::Store { item, .. } = change {
-            return self.store(locker, held, item, actor);
-        }
-        let row = self.row(locker, held)?;
+        // All but a store read the locker's row first.
         match change {
-            Change::Store { .. } | Change::Retrieve { .. } => self.retrieve(row, held, actor),
-            Change::Register { hash } => self.register(row, hash, actor),
-            Change::Again { .. } => again(self.db, &row),
+            Change::Store { item, .. } => self.store(locker, held, item, actor),
+            Change::Register { hash } => {
+                let row = self.row(locker, held)?;
+                self.register(&row, hash, actor)
+            }
+            Change::Retrieve { .. } => {
+                let row = self.row(locker, held)?;
+                self.retrieve(&row, held, actor)
+            }
+            Change::Again { .. } => again(self.db, &self.row(locker, held)?),
             Change::Reset { hash } => {
+                let row = self.row(locker, held)?;
                 let mut new = row.clone();
                 new.epoch += 1;
                 new.hash = Some(hash.clone());
                 new.is_default = true;
-                let epoch = new.epoch;
                 self.write(&row, &new, &Told::new(actor, "reset"))?;
-                self.known.set(locker, held.anew(epoch));
-                Ok(Outcome::Reset { epoch })
+                self.known.set(locker, held.anew(new.epoch));
+                Ok(Outcome::Reset { epoch: new.epoch })
             }
             Change::Rehash { hash, .. } => {
+                let row = self.row(locker, held)?;
                 let mut new = row.clone();
                 new.hash = Some(hash.clone());
                 self.write(&row, &new, &Told::new(actor, "rehash"))?;
@@ -113,7 +118,7 @@ impl<'c> Changer<'c> {
         }
     }
 
-    fn register(&mut self, row: Row, hash: &str, actor: &str) -> Result<Outcome, Trouble> {
+    fn register(&mut self, row: &Row, hash: &str, actor: &str) -> Result<Outcome, Trouble> {
         let new = Row {
             number: row.number,
             in_use: true,
@@ -121,7 +126,7 @@ impl<'c> Changer<'c> {
             hash: Some(hash.to_owned()),
             ..Row::default()
         };
-        self.write(&row, &new, &Told::new(actor, "register"))?;
+        self.write(row, &new, &Told::new(actor, "register"))?;
         self.known.set(row.number, Held::empty(true, new.epoch));
         Ok(Outcome::Registered { epoch: new.epoch })
     }
@@ -157,7 +162,7 @@ impl<'c> Changer<'c> {
         Ok(Outcome::Stored { items })
     }
 
-    fn retrieve(&mut self, row: Row, held: Held, actor: &str) -> Result<Outcome, Trouble> {
+    fn retrieve(&mut self, row: &Row, held: Held, actor: &str) -> Result<Outcome, Trouble> {
         let (ids, items) = self.items(row.number, held)?;
         let mut new = row.clone();
         new.in_use = false;
@@ -167,7 +172,7 @@ impl<'c> Changer<'c> {
         told.detail = line::items(held.items);
         told.taken = &items;
         told.stored = -i64::from(held.items);
-        self.write(&row, &new, &told)?;
+        self.write(row, &new, &told)?;
         for (place, (id, item)) in ids.iter().zip(&items).enumerate() {
             let value = ToSqlOutput::Borrowed(rows::value(item));
             let entry = self.head.id;

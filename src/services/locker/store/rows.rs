@@ -42,6 +42,11 @@ impl Row {
     pub(super) const SELECT: &str =
         "SELECT number, in_use, epoch, hash, freed_at, taken, is_default, checksum FROM lockers";
 
+    /// The same of one locker.
+    const ONE: &str =
+        "SELECT number, in_use, epoch, hash, freed_at, taken, is_default, checksum FROM lockers
+            WHERE number = ?1";
+
     /// The row, its checksum verified.
     pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Self, Trouble> {
         let read = Self {
@@ -61,7 +66,7 @@ impl Row {
 
     /// The row of this locker, where there is one.
     pub(super) fn of(db: &Connection, locker: u32) -> Result<Option<Self>, Trouble> {
-        let mut one = db.prepare_cached(&format!("{} WHERE number = ?1", Self::SELECT))?;
+        let mut one = db.prepare_cached(Self::ONE)?;
         let mut found = one.query([locker])?;
         found.next()?.map(Self::read).transpose()
     }
@@ -95,6 +100,10 @@ impl<'r> Item<'r> {
     /// The columns of an item, as [`Item::read`] wants them.
     pub(super) const SELECT: &'static str =
         "SELECT id, locker, place, before, item, checksum FROM items";
+
+    /// The same of one item.
+    pub(super) const ONE: &'static str =
+        "SELECT id, locker, place, before, item, checksum FROM items WHERE id = ?1";
 
     /// The row, its checksum verified.
     pub(super) fn read(row: &'r rusqlite::Row<'_>) -> Result<Self, Trouble> {
