@@ -339,7 +339,8 @@ impl Connection {
     fn take_back(&mut self, id: SourceId, registry: &Registry) {
         let socket = self.stream.socket();
         let watched = socket
-            .and_then(|socket| Ok(ioctl_fionbio(socket, true)?))
+            .and_then(|socket| ioctl_fionbio(socket, true))
+            .map_err(io::Error::from)
             .and_then(|()| self.register(id, registry));
         match watched {
             Ok(()) => {

@@ -21,8 +21,17 @@ impl Count {
         high << 32 | u64::from(u32::from_ne_bytes(self.low))
     }
 
+    /// The lower half has begun anew.
     #[cold]
-    fn carry(&mut self, more: u64) {
+    fn carry(&mut self) {
+        match u16::from_ne_bytes(self.high).checked_add(1) {
+            Some(high) => self.high = high.to_ne_bytes(),
+            None => self.low = [u8::MAX; 4],
+        }
+    }
+
+    #[cold]
+    fn add_much(&mut self, more: u64) {
         let sum = self.get().saturating_add(more).min(Self::MAX);
         self.low = (sum as u32).to_ne_bytes();
         self.high = ((sum >> 32) as u16).to_ne_bytes();
@@ -32,10 +41,13 @@ impl Count {
 impl AddAssign<u64> for Count {
     #[inline]
     fn add_assign(&mut self, more: u64) {
-        let low = u32::from_ne_bytes(self.low);
-        match u32::try_from(more).map(|more| low.checked_add(more)) {
-            Ok(Some(sum)) => self.low = sum.to_ne_bytes(),
-            Ok(None) | Err(_) => self.carry(more),
+        let Ok(few) = u32::try_from(more) else {
+            return self.add_much(more);
+        };
+        let (low, carries) = u32::from_ne_bytes(self.low).overflowing_add(few);
+        self.low = low.to_ne_bytes();
+        if carries {
+            self.carry();
         }
     }
 }
@@ -72,12 +84,14 @@ mod tests {
     fn a_count_adds_and_stays_at_its_most() {
         let mut count = Count::default();
         let mut sum = 0;
-        for more in [1, 65_535, 65_536, 1 << 33, 0] {
+        for more in [1, 65_535, 65_536, u32::MAX.into(), 1 << 33, 0] {
             count += more;
             sum += more;
             assert_eq!(count.to_string(), sum.to_string());
         }
         count += Count::MAX;
+        assert_eq!(count.get(), Count::MAX);
+        count += 1;
         assert_eq!(count.get(), Count::MAX);
         count += u64::MAX;
         assert_eq!(count.get(), Count::MAX);

@@ -56,12 +56,15 @@ pub(super) struct Connection {
     /// The place of its service in the reactor's list.
     pub service: u8,
     pub phase: Phase,
+    /// Its listener has `notify=usr1`.
+    pub notify: bool,
     /// A read may give something: set by events, cleared when a read found nothing more.
     pub readable: bool,
-    /// A write may be taken: cleared when one would have blocked.
-    pub writable: bool,
+    // The compiler lays these side by side, and `phase` behind them: `plain` compares one word.
     /// It stands in the run queue.
     pub queued: bool,
+    /// A write may be taken: cleared when one would have blocked.
+    pub writable: bool,
     /// An event said that the peer has ended its writing, an error, or urgent data: from then on a
     /// short read does not mean that nothing is left.
     pub exhaust: bool,
@@ -73,8 +76,6 @@ pub(super) struct Connection {
     pub intake: Intake,
     /// The program that has, or had, its socket.
     pub program: Option<Pid>,
-    /// Its listener has `notify=usr1`.
-    pub notify: bool,
     /// Why it ended; the first reason counts.
     pub reason: Option<CloseReason>,
     /// Input thrown away since its session closed.
@@ -139,12 +140,11 @@ impl Connection {
         operator: bool,
         effects: &'a mut Effects,
     ) -> Call<'a> {
-        let (number, peer) = (self.number, &self.peer);
         Call {
             id,
-            number,
+            number: self.number,
             now,
-            peer,
+            peer: &self.peer,
             datagram: self.is_flow(),
             operator,
             effects,

@@ -134,7 +134,7 @@ pub struct Reactor {
     timers: Timers,
     waiting: Waiting,
     /// Every read goes here: kept bytes in front, new ones behind.
-    inbox: Box<[u8]>,
+    inbox: Box<[u8; INBOX_BYTES]>,
     effects: Effects,
     settings: Settings,
     state: State,
@@ -239,7 +239,11 @@ impl Reactor {
             run_queue: RunQueue::default(),
             timers: Timers::with_capacity(settings.connections_max + 64),
             waiting: Waiting::new(settings.poll_for, timer),
-            inbox: vec![0; INBOX_BYTES].into_boxed_slice(),
+            // By way of a vector, as that is zeroed without being touched.
+            inbox: vec![0; INBOX_BYTES]
+                .into_boxed_slice()
+                .try_into()
+                .unwrap_or_else(|_| Box::new([0; INBOX_BYTES])),
             effects: Effects::new(Random::seeded(seed), false),
             settings,
             state: State::Running,

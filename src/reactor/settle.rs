@@ -15,7 +15,7 @@ use super::connection::{Connection, Intake, NO_SESSION, Phase};
 use super::fresh::Watched;
 use super::hex::Said;
 use super::sources::token;
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER, WRITE_BYTES_MAX};
 use crate::service::{CloseReason, DeadlineChange, Ending, SourceId, Transfer};
 
@@ -270,29 +270,31 @@ impl Connection {
         taken > 0
     }
 
-    /// One write; clears `writable` where it would block, ends the connection where it fails.
-    #[inline]
+    /// One write; returns how much was taken.
     pub(super) fn write_some(&mut self, bytes: &[u8]) -> usize {
         loop {
-            match self.stream.send(bytes) {
-                Ok(taken) => {
-                    self.bytes_out += taken as u64;
-                    // A stream takes less than it was given only when it is full.
-                    self.writable = taken == bytes.len();
-                    return taken;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return self.write_refused(errno),
+            let sent = self.stream.socket().and_then(|it| stream::send(it, bytes));
+            if sent != Err(Errno::INTR) {
+                return self.note_write(sent, bytes.len());
             }
         }
     }
 
-    /// Nothing was taken: it would have blocked, or the socket takes no more.
-    #[cold]
-    fn write_refused(&mut self, errno: Errno) -> usize {
-        match errno {
-            Errno::AGAIN => self.writable = false,
-            _ => self.write_failed(CloseReason::from_errno(Some(errno.raw_os_error()))),
+    /// Notes what a write of `size` bytes came to, and returns how much was taken: clears `writable`
+    /// where it would have blocked, ends the connection where it failed.
+    pub(super) fn note_write(&mut self, sent: Result<usize, Errno>, size: usize) -> usize {
+        match sent {
+            Ok(taken) => {
+                self.bytes_out += taken as u64;
+                // A stream takes less than it was given only when it is full.
+                self.writable = taken == size;
+                return taken;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => self.writable = false,
+            Err(errno) => {
+                self.write_failed(CloseReason::from_errno(Some(errno.raw_os_error())));
+            }
         }
         0
     }

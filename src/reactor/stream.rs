@@ -11,7 +11,7 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{self, RecvFlags, SendFlags, recv};
 
 /// The socket of one connection.
 #[derive(Debug)]
@@ -32,36 +32,13 @@ impl Stream {
     /// The socket itself.
     ///
     /// # Errors
-    /// `NotConnected` for a flow, which has none of its own.
-    pub(super) fn socket(&self) -> io::Result<BorrowedFd<'_>> {
+    /// `NOTCONN` for a flow, which has none of its own.
+    #[inline]
+    pub(super) fn socket(&self) -> Result<BorrowedFd<'_>, Errno> {
         match self {
             Self::Tcp(stream) => Ok(stream.as_fd()),
             Self::Unix(stream) => Ok(stream.as_fd()),
-            Self::Flow { .. } => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    /// Reads what has come, once. Zero is the end.
-    ///
-    /// The kernel is asked directly: the C library's calls look whether the thread is to be cancelled,
-    /// before and after, as soon as there is more than one.
-    #[inline]
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let (count, _) = match self {
-            Self::Tcp(stream) => recv(stream, buffer, RecvFlags::empty()),
-            Self::Unix(stream) => recv(stream, buffer, RecvFlags::empty()),
-            Self::Flow { .. } => return Err(Errno::AGAIN),
-        }?;
-        Ok(count)
-    }
-
-    /// Writes once; returns how much was taken.
-    #[inline]
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        match self {
-            Self::Tcp(stream) => send(stream, bytes, SendFlags::NOSIGNAL),
-            Self::Unix(stream) => send(stream, bytes, SendFlags::NOSIGNAL),
-            Self::Flow { .. } => Err(Errno::AGAIN),
+            Self::Flow { .. } => Err(Errno::NOTCONN),
         }
     }
 
@@ -106,6 +83,21 @@ impl Stream {
         }
         interest
     }
+}
+
+/// Reads what has come, once. Zero is the end.
+///
+/// The kernel is asked directly: the C library's calls look whether the thread is to be cancelled,
+/// before and after, as soon as there is more than one.
+#[inline]
+pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count)
+}
+
+/// Writes once; returns how much was taken.
+#[inline]
+pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    net::send(socket, bytes, SendFlags::NOSIGNAL)
 }
 
 impl Source for Stream {

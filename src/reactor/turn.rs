@@ -13,6 +13,7 @@ use super::buffer::Inbound;
 use super::connection::{Connection, Intake, Phase};
 use super::hex::Said;
 use super::sources::Source;
+use super::stream;
 use crate::config::limits::{KEPT_BYTES_MAX, LINGER_BYTES_MAX, LINGER_DRAINING, READ_BYTES_MAX};
 use crate::service::{Call, CloseReason, Hosted, Moment, SourceId};
 
@@ -115,6 +116,20 @@ impl Reactor {
 
     /// Reads once and offers what came, behind what was kept.
     fn read(&mut self, id: SourceId) {
+        let inbox = &mut self.inbox;
+        let Some(c) = self.sources.connection(id) else {
+            return;
+        };
+        let kept = c.inbound.take().map_or(0, |inbound| {
+            inbox[..inbound.bytes.len()].copy_from_slice(&inbound.bytes);
+            inbound.bytes.len()
+        });
+        let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
+        self.offer(id, kept, got);
+    }
+
+    /// Offers what one read gave, behind what was kept.
+    pub(super) fn offer(&mut self, id: SourceId, kept: usize, got: Got) {
         let Self {
             sources,
             inbox,
@@ -128,14 +143,8 @@ impl Reactor {
             return;
         };
         let served = &mut services[usize::from(c.service)];
-        let kept = c.inbound.take().map_or(0, |inbound| {
-            inbox[..inbound.bytes.len()].copy_from_slice(&inbound.bytes);
-            inbound.bytes.len()
-        });
-        let got = c.read_into(&mut inbox[kept..kept + READ_BYTES_MAX]);
         let call = c.call(id, *now, *operator, effects);
         match got {
-            Got::Nothing if kept == 0 => return,
             Got::Nothing => {
                 c.keep(&inbox[..kept]);
                 return;
@@ -316,29 +325,28 @@ impl Reactor {
 }
 
 impl Connection {
-    /// One read. Keeps the rules of edge-triggered readiness: `readable` is cleared only where
-    /// nothing can be left, and after a hint that the stream ends a short read is no such sign.
-    #[inline]
-    pub(super) fn read_into(&mut self, buffer: &mut [u8]) -> Got {
-        match self.stream.receive(buffer) {
-            Ok(count @ 1..) => {
-                self.bytes_in += count as u64;
-                if count < buffer.len() && !self.exhaust {
-                    self.readable = false;
-                }
-                Got::Bytes(count)
-            }
-            nothing => self.read_nothing(nothing),
-        }
+    /// One read.
+    fn read_into(&mut self, buffer: &mut [u8]) -> Got {
+        let got = self
+            .stream
+            .socket()
+            .and_then(|it| stream::receive(it, buffer));
+        self.note_read(got, buffer.len())
     }
 
-    #[cold]
-    fn read_nothing(&mut self, nothing: Result<usize, Errno>) -> Got {
-        match nothing {
-            Ok(_) => {
-                self.input_ended = true;
-                self.readable = false;
+    /// Notes what a read of at most `size` came to. Keeps the rules of edge-triggered readiness:
+    /// `readable` is cleared only where nothing can be left, and after a hint that the stream ends a
+    /// short read is no such sign.
+    pub(super) fn note_read(&mut self, got: Result<usize, Errno>, size: usize) -> Got {
+        match got {
+            Ok(0) => {
+                (self.input_ended, self.readable) = (true, false);
                 return Got::End;
+            }
+            Ok(count) => {
+                self.bytes_in += count as u64;
+                self.readable = count == size || self.exhaust;
+                return Got::Bytes(count);
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => (self.readable, self.exhaust) = (false, false),

@@ -84,10 +84,10 @@ impl<S: Service> Cx<'_, S> {
             "nothing is sent after close or abort"
         );
         if self.effects.ending.is_none() {
-            if self.datagram {
-                self.end_datagram(bytes.len());
+            match self.datagram {
+                true => self.effects.push_datagram(bytes),
+                false => self.effects.output.extend_from_slice(bytes),
             }
-            self.effects.output.extend_from_slice(bytes);
         }
     }
 
@@ -102,15 +102,9 @@ impl<S: Service> Cx<'_, S> {
             // Writing to a vector cannot fail.
             let _ = self.effects.output.write_fmt(text);
             if self.datagram {
-                self.end_datagram(0);
+                self.effects.push_datagram(&[]);
             }
         }
-    }
-
-    /// A datagram ends that many bytes behind the output so far.
-    fn end_datagram(&mut self, behind: usize) {
-        let end = self.effects.output.len() + behind;
-        self.effects.datagrams.push(end);
     }
 
     /// Says that the peer has shown that it receives what it is sent: it has named something that

@@ -130,6 +130,15 @@ impl Effects {
         }
     }
 
+    /// Puts bytes behind the output, and ends a datagram there. A call of its own, so that a stream's
+    /// bytes need no registers for it.
+    #[inline(never)]
+    pub(super) fn push_datagram(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+        self.more.datagrams.push(self.output.len());
+        self.has_more = true;
+    }
+
     /// Forgets everything; keeps the memory for the next callback.
     pub fn clear(&mut self) {
         self.clear_output();
@@ -143,8 +152,13 @@ impl Effects {
     pub fn clear_output(&mut self) {
         self.output.clear();
         if self.output.capacity() > OUTPUT_KEPT_BYTES {
-            self.output.shrink_to(OUTPUT_KEPT_BYTES);
+            self.shrink_output();
         }
+    }
+
+    #[cold]
+    fn shrink_output(&mut self) {
+        self.output.shrink_to(OUTPUT_KEPT_BYTES);
     }
 
     /// Whether nothing was asked for but bytes for a peer that does not speak in datagrams.
