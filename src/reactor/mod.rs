@@ -310,6 +310,7 @@ impl Reactor {
     /// cause either.
     pub fn run(&mut self) -> Result<(), StartError> {
         self.effects.notes_wanted = log::log_enabled!(target: "switchboard", log::Level::Info);
+        self.now = self.clock.now();
         let mut result = Ok(());
         while self.state != State::Stopped && result.is_ok() {
             result = self.iterate();
@@ -325,13 +326,18 @@ impl Reactor {
             .events
             .take()
             .unwrap_or_else(|| Events::with_capacity(EVENTS_PER_POLL));
+        // The end of the last iteration and the beginning of this one: the clock is read once.
+        let asleep = self.clock.now();
+        if asleep > self.now.after(SLOW_ITERATION) {
+            let took = asleep.since(self.now);
+            warn!(target: "switchboard", "slow: one iteration took {took:?}");
+        }
         // Before the sleep, so that no line waits for the next event, not even one of the start.
         self.stdout.wake();
         self.stderr.wake();
-        let asleep = self.clock.now();
         let until = self.wake_at(asleep);
-        let interrupted = self.wait(&mut events, asleep, until)?;
-        self.now = self.clock.now();
+        let interrupted;
+        (interrupted, self.now) = self.wait(&mut events, asleep, until)?;
         let rests = self.run_queue.is_empty() && self.fresh.is_empty();
         let quiet = !interrupted && events.is_empty() && rests;
         let taken = self.take_events(&events);
@@ -354,10 +360,6 @@ impl Reactor {
             self.resume_listeners();
         }
         self.progress(quiet);
-        let took = self.clock.now().since(self.now);
-        if took > SLOW_ITERATION {
-            warn!(target: "switchboard", "slow: one iteration took {took:?}");
-        }
         Ok(())
     }
 

@@ -118,15 +118,17 @@ impl Waiting {
 }
 
 impl Reactor {
-    /// Waits for events, until `until` at most; `began` is now. True if a signal interrupted it.
+    /// Waits for events, until `until` at most; `began` is now. Returns whether a signal interrupted
+    /// it, and the moment of its end.
     pub(super) fn wait(
         &mut self,
         events: &mut Events,
         began: Moment,
         until: Moment,
-    ) -> io::Result<bool> {
+    ) -> io::Result<(bool, Moment)> {
         if until <= began {
-            return self.ask_poller(events, Some(Duration::ZERO));
+            let interrupted = self.ask_poller(events, Some(Duration::ZERO))?;
+            return Ok((interrupted, self.clock.now()));
         }
         let mut now = began;
         let mut polled = None;
@@ -143,7 +145,7 @@ impl Reactor {
             now = self.clock.now();
         }
         self.waiting.learn(now.since(began), polled);
-        Ok(interrupted)
+        Ok((interrupted, now))
     }
 
     /// Asks the poller again and again; also says whether a signal came between.
