@@ -266,7 +266,8 @@ impl Reactor {
         self.settle(id);
         self.conclude(id, 0);
         self.waiting.rest_after_accept();
-        self.fresh.push(Fresh { id, reads: 0 });
+        self.questions.earn(1);
+        self.fresh.push(Fresh::new(id));
     }
 
     /// Counts towards `--accepts`; true if that was the last and the listeners are closed.

@@ -84,6 +84,8 @@ impl Reactor {
                     c.armed = Moment::NEVER;
                     let deadline = c.next_deadline(idle);
                     if deadline <= *now {
+                        // Nobody may have asked yet whether something came in time.
+                        c.readable |= c.is_unwatched();
                         run_queue.push(id, &mut c.queued);
                     } else {
                         timers.arm(id, deadline, &mut c.armed);

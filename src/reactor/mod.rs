@@ -64,7 +64,7 @@ use self::clock::Clock;
 pub use self::console::StartReading;
 use self::datagram::Udp;
 pub use self::datagram::UdpOptions;
-use self::fresh::Fresh;
+use self::fresh::{Fresh, Questions};
 use self::listener::Listener;
 use self::run_queue::RunQueue;
 use self::sources::{Source, Sources, token};
@@ -159,6 +159,8 @@ pub struct Reactor {
     udp: Udp,
     /// Connections that the poller does not watch yet.
     fresh: Vec<Fresh>,
+    /// How often those may still be asked.
+    questions: Questions,
     /// Programs that have a connection's socket.
     programs: Programs,
     /// With it threads wake the loop; the poller has room for one (mio's `Waker`).
@@ -257,6 +259,7 @@ impl Reactor {
             mail: VecDeque::new(),
             udp: Udp::default(),
             fresh: Vec::new(),
+            questions: Questions::new(),
             programs: Programs::new(),
             waker: Arc::new(waker),
             console: None,
@@ -338,7 +341,7 @@ impl Reactor {
         let until = self.wake_at(asleep);
         let interrupted;
         (interrupted, self.now) = self.wait(&mut events, asleep, until)?;
-        let rests = self.run_queue.is_empty() && self.fresh.is_empty();
+        let rests = self.run_queue.is_empty() && !self.has_fresh();
         let quiet = !interrupted && events.is_empty() && rests;
         let taken = self.take_events(&events);
         // After a stop (Ctrl-Z), or with more events than one poll gives, sockets come first:
@@ -366,7 +369,6 @@ impl Reactor {
     /// Until when the poller may sleep; a moment that has come where there is work.
     fn wake_at(&self, now: Moment) -> Moment {
         if !self.run_queue.is_empty()
-            || !self.fresh.is_empty()
             || !self.mail.is_empty()
             || matches!(self.state, State::CatchingUp { .. })
         {

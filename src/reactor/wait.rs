@@ -159,7 +159,7 @@ impl Reactor {
         loop {
             let interrupted = self.ask_poller(events, Some(Duration::ZERO))?;
             let asked = self.clock.now();
-            if interrupted || !events.is_empty() || asked >= until {
+            if interrupted || !events.is_empty() || self.has_fresh() || asked >= until {
                 return Ok((Polled::Done, interrupted));
             }
             if asked >= end {
@@ -176,7 +176,11 @@ impl Reactor {
     /// One call of the poller. True if a signal interrupted it, perhaps that of going on after a
     /// stop; what is ready comes with the next call then.
     fn ask_poller(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<bool> {
-        match self.poll.poll(events, timeout) {
+        let asked = match self.fresh.is_empty() {
+            true => self.poll.poll(events, timeout),
+            false => self.ask_all(events, timeout),
+        };
+        match asked {
             Ok(()) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
