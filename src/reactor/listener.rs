@@ -2,12 +2,14 @@
 //! is out of descriptors.
 
 use std::io;
+use std::net::SocketAddr;
 
 use log::{debug, warn};
 use mio::event::Source as _;
-use mio::net::{TcpListener, UnixListener};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 
 use super::connection::Connection;
 use super::fresh::Fresh;
@@ -107,14 +109,22 @@ impl Listener {
 
     /// Takes a connection. Which process is behind a Unix socket is a call more, so it is asked only
     /// where somebody is told.
+    ///
+    /// The kernel is asked directly, as in `stream`, and not for the address of a Unix peer, which has
+    /// none as a rule.
     fn accept_one(&self, is_told: bool) -> io::Result<(Stream, Peer)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         match &self.socket {
             Socket::Tcp(socket) => {
-                let (stream, address) = socket.accept()?;
-                Ok((Stream::Tcp(stream), address.into()))
+                let (stream, address) = acceptfrom_with(socket, flags)?;
+                let peer = address
+                    .and_then(|address| SocketAddr::try_from(address).ok())
+                    .map_or(Peer::Gone, Peer::from);
+                let stream = TcpStream::from_std(stream.into());
+                Ok((Stream::Tcp(stream), peer))
             }
             Socket::Unix(socket, _) => {
-                let (stream, _) = socket.accept()?;
+                let stream = UnixStream::from_std(accept_with(socket, flags)?.into());
                 let peer = match is_told || self.notify {
                     true => peer::of_unix(&stream),
                     false => Peer::Gone,
@@ -263,8 +273,11 @@ impl Reactor {
         c.session = served.host.open(place, call);
         self.sources.insert(Source::Connection(c));
         self.live += 1;
-        self.settle(id);
-        self.conclude(id, 0);
+        // What its first turn does, which comes in this iteration, is enough for most.
+        if !self.effects.is_empty() {
+            self.settle(id);
+            self.conclude(id, 0);
+        }
         self.waiting.rest_after_accept();
         self.questions.earn(1);
         self.fresh.push(Fresh::new(id));

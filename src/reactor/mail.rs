@@ -27,9 +27,12 @@ impl Reactor {
             stdout,
             ..
         } = self;
-        mail.extend(effects.mail.drain(..).map(|mail| (service, mail)));
-        for line in effects.prints.drain(..) {
-            stdout.write(format!("{line}\n").as_bytes());
+        // Most callbacks want nothing of it.
+        if effects.mail.len() | effects.prints.len() > 0 {
+            mail.extend(effects.mail.drain(..).map(|mail| (service, mail)));
+            for line in effects.prints.drain(..) {
+                stdout.write(format!("{line}\n").as_bytes());
+            }
         }
         effects.clear();
     }

@@ -154,7 +154,9 @@ impl Reactor {
             services[usize::from(c.service)]
                 .host
                 .closed(session, *now, effects);
-            self.post(id);
+            if !self.effects.is_empty() {
+                self.post(id);
+            }
         }
     }
 

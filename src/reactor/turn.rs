@@ -234,7 +234,9 @@ impl Reactor {
         let Some(c) = self.sources.connection(id) else {
             return;
         };
-        if c.next_deadline(idle) > now {
+        // What was closed in this turn, perhaps after a long wait for us, owes its peer nothing.
+        let ends = c.phase == Phase::Flushing && c.outbound.is_none();
+        if ends || c.next_deadline(idle) > now {
             return;
         }
         match c.phase {
@@ -246,8 +248,6 @@ impl Reactor {
             // Output that makes no progress will not make any more of it.
             Phase::Open if c.outbound.is_some() => c.abort(CloseReason::NotRead),
             Phase::Open => c.close(CloseReason::IdleTimeout),
-            // It was closed in this turn, after a long wait for us, and owes its peer nothing.
-            Phase::Flushing if c.outbound.is_none() => {}
             Phase::Flushing => {
                 c.reason = Some(CloseReason::NotRead);
                 c.phase = Phase::Dead;
