@@ -110,12 +110,17 @@ fn of_shape(server: &Server, transport: Transport, shape: Shape) -> Outcome<Roun
 }
 
 /// One round of a load, which is finished then.
-pub fn round(server: &Server, mut load: Load) -> Outcome<Round> {
-    load.drive_for(WARM_UP, None)?;
+pub fn round(server: &Server, load: Load) -> Outcome<Round> {
+    round_of(server, load, 0)
+}
+
+/// As [`round`]; it takes longer where less than so many messages came back, and so does the warm-up.
+pub fn round_of(server: &Server, mut load: Load, least: u64) -> Outcome<Round> {
+    load.drive_for(WARM_UP, least, None)?;
     let mut latency = latencies()?;
     let cpu = server.cpu_time()?;
     let start = Instant::now();
-    let done = load.drive_for(ROUND_LENGTH, Some(&mut latency))?;
+    let done = load.drive_for(ROUND_LENGTH, least, Some(&mut latency))?;
     let elapsed = start.elapsed();
     let cpu = server.cpu_time()?.saturating_sub(cpu);
     load.pause()?;

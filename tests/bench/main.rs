@@ -6,7 +6,7 @@
 //! in turns, several rounds each, because only ratios taken close together mean anything on a
 //! machine that does other things as well. `docs/PERFORMANCE.md` says how to read the tables.
 //!
-//!     cargo bench                     all workloads, about fifteen minutes
+//!     cargo bench                     all workloads, about twenty minutes
 //!     cargo bench -- echo slot        those whose name contains one of the words
 //!     cargo bench -- --smoke          a short run of each
 //!

@@ -180,14 +180,16 @@ impl Load {
             .try_for_each(|client| client.send(requests, depth, Instant::now()))
     }
 
-    /// Keeps every connection busy for so long; returns how many messages came back.
+    /// Keeps every connection busy for so long, and until so many messages came back; returns how many
+    /// that were.
     pub fn drive_for(
         &mut self,
         length: Duration,
+        least: u64,
         latency: Option<&mut Histogram<u64>>,
     ) -> Outcome<u64> {
         let start = Instant::now();
-        self.drive(|_| start.elapsed() < length, latency)
+        self.drive(|done| done < least || start.elapsed() < length, latency)
     }
 
     /// Keeps every connection busy while `more`, which is told how many messages have come back;
