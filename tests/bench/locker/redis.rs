@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::kiosks::{Kiosks, Wire};
 use crate::link::Transport;
 use crate::load::{Round, latencies};
+use crate::peers::{installed, redis::PROGRAM};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -23,6 +24,9 @@ pub struct Redis {
 impl Redis {
     /// Starts one whose file is in this folder, and connects so many kiosks.
     pub fn new(folder: &Path, transport: Transport, kiosks: usize) -> Outcome<Self> {
+        if installed(PROGRAM).is_none() {
+            return Err("it is not installed".into());
+        }
         let server = Server::with_redis(&format!(
             "dir \"{}\"\nappendonly yes\nappendfsync always\nauto-aof-rewrite-percentage 0\n",
             folder.display()
