@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::service::Moment;
 
-/// A count of bytes, up to 281 TB; it stays there. Its lower half counts alone as long as it can.
+/// A count of bytes, up to 281 TB; it stays there. The lower half counts alone as long as it can: two
+/// instructions, where one of three parts took fourteen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     low: [u8; 4],

@@ -10,7 +10,8 @@ use super::{CloseReason, Moment, Random, SourceId, Transfer};
 ///
 /// Most callbacks ask for nothing but output, so that alone stands apart. Everything else is reached
 /// through `Deref` as if it stood here too, and whoever changes it passes `deref_mut`, which notes
-/// that there is more than output: one flag to be looked at, and none to be forgotten.
+/// that there is more than output: one flag to be looked at, and none to be forgotten. That is 20 of
+/// the instructions of an echo less than to look at each.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Bytes for the peer of this session.

@@ -36,30 +36,44 @@ const COUNTING: Entry = Entry {
 /// What a client says to get a deadline, with which it is no plain connection.
 const WAIT: &[u8] = b"wait";
 
+/// What it says to get one after the other, each of the moment in which it is asked for.
+const RESTLESS: &[u8] = b"restless";
+
 /// How far its deadline is.
 const WAITS: Duration = Duration::from_secs(5);
 
 impl Service for Counting {
     type Options = ();
-    type Session = ();
+    /// It asks for deadlines without end.
+    type Session = bool;
     type Done = Never;
     const KNOWS_PEERS: bool = false;
 
-    fn open(&mut self, _: &mut Cx<'_, Self>) {}
+    fn open(&mut self, _: &mut Cx<'_, Self>) -> bool {
+        false
+    }
 
-    fn receive(&mut self, (): &mut (), input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
-        if input == WAIT {
-            cx.set_deadline(WAITS);
-            return input.len();
+    fn receive(&mut self, restless: &mut bool, input: &[u8], cx: &mut Cx<'_, Self>) -> usize {
+        match input {
+            WAIT => cx.set_deadline(WAITS),
+            RESTLESS => {
+                *restless = true;
+                cx.set_deadline(Duration::ZERO);
+            }
+            _ => {
+                self.calls += 1;
+                cx.send_text(format_args!("{}: {}. ", self.calls, input.len()));
+            }
         }
-        self.calls += 1;
-        cx.send_text(format_args!("{}: {}. ", self.calls, input.len()));
         input.len()
     }
 
-    fn deadline(&mut self, (): &mut (), cx: &mut Cx<'_, Self>) {
+    fn deadline(&mut self, restless: &mut bool, cx: &mut Cx<'_, Self>) {
         self.calls += 1;
         cx.send_text(format_args!("{}: late. ", self.calls));
+        if *restless {
+            cx.set_deadline(Duration::ZERO);
+        }
     }
 }
 
@@ -182,6 +196,19 @@ fn whoever_has_more_to_read_has_one_turn_in_each_iteration() {
     assert_eq!(hear(&a), "6: 7. ");
     assert_eq!(hear(&b), "7: 1. ");
     assert_eq!(hear(&c), "8: 1. ");
+}
+
+#[test]
+fn a_deadline_of_this_moment_is_no_second_turn() {
+    let mut t = start(None);
+    let [a, b] = t.clients();
+    (&a).write_all(RESTLESS).unwrap();
+    speak(&[&b]);
+    for calls in [1, 3, 4] {
+        t.iterate();
+        assert_eq!(hear(&a), format!("{calls}: late. "));
+    }
+    assert_eq!(hear(&b), "2: 1. ");
 }
 
 #[test]
