@@ -357,7 +357,9 @@ impl Reactor {
         }
         self.give_turns(taken);
         self.serve_fresh();
-        self.deliver_mail();
+        if !self.mail.is_empty() {
+            self.deliver_mail();
+        }
         self.bury();
         if self.paused {
             self.resume_listeners();

@@ -101,7 +101,10 @@ impl Waiting {
             Some(Polled::Nothing) => took * 2,
             _ => took,
         };
-        self.recent = (self.recent * 7 + counted.min(POLLED_WAIT_COUNTED)) / 8;
+        // In nanoseconds: what a Duration checks takes 50 instructions.
+        let nanos = |time: Duration| time.as_nanos() as u64;
+        let counted = nanos(counted.min(POLLED_WAIT_COUNTED));
+        self.recent = Duration::from_nanos((nanos(self.recent) * 7 + counted) / 8);
         match polled {
             Some(Polled::Crowded) => {
                 self.rests = self.rests_next;
