@@ -52,25 +52,38 @@ struct Queue {
     writing: bool,
 }
 
+/// Which table of descriptors a writer's thread uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descriptors {
+    /// A copy of the process's, made at the thread's start. What is open then, on any thread, stays open
+    /// in it to the end of the process: this is for a process that has opened nothing yet.
+    Own,
+    /// That of the process.
+    Shared,
+}
+
 impl Output {
-    /// Standard output. To be called before the process opens anything whose closing counts: the
-    /// thread keeps what is open at this moment, to the end of the process.
+    /// Standard output.
     ///
     /// # Errors
     /// Where the system refuses a thread.
-    pub fn stdout() -> io::Result<Self> {
-        Self::start("stdout", rustix::stdio::stdout)
+    pub fn stdout(descriptors: Descriptors) -> io::Result<Self> {
+        Self::start("stdout", rustix::stdio::stdout, descriptors)
     }
 
-    /// Standard error. As [`Output::stdout`], to be called early.
+    /// Standard error.
     ///
     /// # Errors
     /// Where the system refuses a thread.
-    pub fn stderr() -> io::Result<Self> {
-        Self::start("stderr", rustix::stdio::stderr)
+    pub fn stderr(descriptors: Descriptors) -> io::Result<Self> {
+        Self::start("stderr", rustix::stdio::stderr, descriptors)
     }
 
-    fn start(name: &str, stream: fn() -> BorrowedFd<'static>) -> io::Result<Self> {
+    fn start(
+        name: &str,
+        stream: fn() -> BorrowedFd<'static>,
+        descriptors: Descriptors,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
             waiting: AtomicBool::new(false),
@@ -83,8 +96,10 @@ impl Output {
         thread::Builder::new()
             .name(format!("write-{name}"))
             .spawn(move || {
-                // Where it is refused (some containers), the table stays shared, which is only slower.
-                let _ = unshare(CloneFlags::CLONE_FILES);
+                if descriptors == Descriptors::Own {
+                    // Where it is refused (some containers), the table stays shared: that is slower.
+                    let _ = unshare(CloneFlags::CLONE_FILES);
+                }
                 reached.wait();
                 write_lines(&writer, stream);
             })?;

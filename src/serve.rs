@@ -15,7 +15,7 @@ use crate::config::options::Values;
 use crate::exit::Exit;
 use crate::input;
 use crate::lanes::Lanes;
-use crate::output::Output;
+use crate::output::{Descriptors, Output};
 use crate::reactor::{self, Reactor, Settings, StartError, UdpOptions, UnixOptions};
 use crate::service::{Entry, Hosted};
 use crate::services;
@@ -31,7 +31,9 @@ pub fn run(args: &ServeArgs) -> Exit {
         Ok(plan) => plan,
         Err(problem) => return cli::usage_error(&problem),
     };
-    let outputs = Output::stdout().and_then(|stdout| Ok((stdout, Output::stderr()?)));
+    // Nothing of ours is open yet.
+    let own = Descriptors::Own;
+    let outputs = Output::stdout(own).and_then(|stdout| Ok((stdout, Output::stderr(own)?)));
     let (stdout, stderr) = match outputs {
         Ok(outputs) => outputs,
         Err(error) => {

@@ -164,9 +164,7 @@ impl Reactor {
         }
         self.sort_fresh();
         if self.fresh.is_empty() || !self.questions.take(self.fresh.len()) {
-            for fresh in std::mem::take(&mut self.fresh) {
-                self.watch(fresh.id);
-            }
+            self.watch_fresh();
             return self.poll.poll(events, self.unless_dead(timeout));
         }
         let timeout = self.unless_dead(timeout);
@@ -204,6 +202,13 @@ impl Reactor {
         match polled {
             true => poller.poll(events, Some(Duration::ZERO)),
             false => Ok(()),
+        }
+    }
+
+    /// Has all of them watched.
+    pub(super) fn watch_fresh(&mut self) {
+        for fresh in std::mem::take(&mut self.fresh) {
+            self.watch(fresh.id);
         }
     }
 

@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token};
 
 use super::*;
 use crate::config::limits::{FLOW_IDLE, FLOWS_MAX};
-use crate::output::Output;
+use crate::output::{Descriptors, Output};
 use crate::reactor::{Settings, State};
 use crate::service::{CloseReason, Cx, Entry, Host, Never, Service, ServiceCx};
 
@@ -110,7 +110,12 @@ fn own_address() -> Ipv4Addr {
 }
 
 pub(super) fn start_as(entry: &'static Entry, options: UdpOptions, settings: Settings) -> Loop {
-    let (stdout, stderr) = (Output::stdout().unwrap(), Output::stderr().unwrap());
+    // Other tests have sockets open meanwhile.
+    let shared = Descriptors::Shared;
+    let (stdout, stderr) = (
+        Output::stdout(shared).unwrap(),
+        Output::stderr(shared).unwrap(),
+    );
     let mut reactor = Reactor::new(settings, stdout, stderr).unwrap();
     let host = (entry.build)(&[Values::default()]).unwrap();
     let service = reactor.add_service(entry, host);

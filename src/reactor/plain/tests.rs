@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::options::Values;
-use crate::output::Output;
+use crate::output::{Descriptors, Output};
 use crate::reactor::{Settings, UnixOptions};
 use crate::service::{Cx, Entry, Host, Never, Service};
 
@@ -92,7 +92,12 @@ fn start(idle_timeout: Option<Duration>) -> Loop {
         poll_for: Duration::ZERO,
         seed: None,
     };
-    let (stdout, stderr) = (Output::stdout().unwrap(), Output::stderr().unwrap());
+    // Other tests have sockets open meanwhile.
+    let shared = Descriptors::Shared;
+    let (stdout, stderr) = (
+        Output::stdout(shared).unwrap(),
+        Output::stderr(shared).unwrap(),
+    );
     let mut reactor = Reactor::new(settings, stdout, stderr).unwrap();
     let host = (COUNTING.build)(&[Values::default()]).unwrap();
     let service = reactor.add_service(&COUNTING, host);
@@ -114,10 +119,11 @@ impl Loop {
     fn clients<const COUNT: usize>(&mut self) -> [UnixStream; COUNT] {
         let path = self.directory.path().join("socket");
         let clients = [(); COUNT].map(|()| UnixStream::connect(&path).unwrap());
-        self.iterate();
-        while self.reactor.live < COUNT || !self.reactor.fresh.is_empty() {
+        while self.reactor.live < COUNT {
             self.iterate();
         }
+        // Nothing has come from them, so the loop would ask them itself for a while.
+        self.reactor.watch_fresh();
         clients
     }
 
