@@ -16,6 +16,7 @@ use std::time::Duration;
 use log::warn;
 use mio::{Events, Registry};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::Reactor;
 use super::connection::{Connection, Intake, Phase};
@@ -144,8 +145,7 @@ impl Reactor {
         self.fresh = fresh;
     }
 
-    /// Asks the poller, and each connection that it does not watch, in one call; sleeps as the poller
-    /// would.
+    /// Waits for the poller and for each connection that it does not watch.
     ///
     /// # Errors
     /// Those of the poller.
@@ -163,11 +163,24 @@ impl Reactor {
             }
         }
         self.sort_fresh();
-        if self.fresh.is_empty() || !self.questions.take(self.fresh.len()) {
-            self.watch_fresh();
-            return self.poll.poll(events, self.unless_dead(timeout));
+        if !self.fresh.is_empty() && self.questions.take(self.fresh.len()) {
+            let asked = self.ask_fresh(self.unless_dead(timeout));
+            events.clear();
+            match asked {
+                Ok(true) => return self.poll.poll(events, Some(Duration::ZERO)),
+                Ok(false) => return Ok(()),
+                Err(Errno::INTR) => return Err(io::ErrorKind::Interrupted.into()),
+                // The kernel has no memory for it; the poller needs none.
+                Err(_) => {}
+            }
         }
-        let timeout = self.unless_dead(timeout);
+        self.watch_fresh();
+        self.poll.poll(events, self.unless_dead(timeout))
+    }
+
+    /// Asks those connections and the poller in one call, which sleeps as the poller would. Whether the
+    /// poller has something.
+    fn ask_fresh(&mut self, timeout: Option<Duration>) -> Result<bool, Errno> {
         let Self {
             poll: poller,
             sources,
@@ -189,20 +202,13 @@ impl Reactor {
             });
         }
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let ready = poll(&mut asked, timeout.as_ref())?;
-        events.clear();
-        if ready == 0 {
-            return Ok(());
+        if poll(&mut asked, timeout.as_ref())? == 0 {
+            return Ok(false);
         }
         for (one, asked) in fresh.iter_mut().zip(&asked[1..]) {
             one.ready = !asked.revents().is_empty();
         }
-        let polled = !asked[0].revents().is_empty();
-        drop(asked);
-        match polled {
-            true => poller.poll(events, Some(Duration::ZERO)),
-            false => Ok(()),
-        }
+        Ok(!asked[0].revents().is_empty())
     }
 
     /// Has all of them watched.

@@ -70,10 +70,16 @@ fn inject(call: &str, error: &str, first: usize, harmed_max: usize) {
             } else {
                 Client::unix
             };
-            let client = connect(&server, "sum");
-            // Only who stays for a while is watched at all.
+            if call == "epoll_ctl" {
+                wait_until("the last client to be gone", || {
+                    process::watched(server.pid()) <= watched
+                });
+            }
+            let mut client = connect(&server, "sum");
+            // Only who goes on talking is sure to be watched. Zeros before a number change nothing.
             if call == "epoll_ctl" {
                 wait_until("the client to be watched", || {
+                    let _ = client.write_all(b"0");
                     process::watched(server.pid()) > watched || was_injected(&server) > 0
                 });
             }
@@ -124,6 +130,7 @@ fn an_error_of_accept_loses_nobody() {
 #[test]
 fn an_interrupted_wait_loses_nobody() {
     inject_all("epoll_wait", &[("EINTR", 0)]);
+    inject_all("ppoll", &[("EINTR", 0), ("ENOMEM", 0)]);
 }
 
 #[test]
