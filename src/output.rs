@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -96,6 +96,11 @@ impl Output {
         thread::Builder::new()
             .name(format!("write-{name}"))
             .spawn(move || {
+                // Signals are for the loop: their handler writes to a descriptor that this thread may
+                // not have. And with SIGTTOU blocked a write from the background is made, where the
+                // terminal (`stty tostop`) would otherwise stop the whole process for it. It fails for
+                // wrong arguments only.
+                let _ = SigSet::all().thread_set_mask();
                 if descriptors == Descriptors::Own {
                     // Where it is refused (some containers), the table stays shared: that is slower.
                     let _ = unshare(CloneFlags::CLONE_FILES);
@@ -104,7 +109,7 @@ impl Output {
                 write_lines(&writer, stream);
             })?;
         // A socket that the loop opened before that would be open in the thread too, and its peer
-        // would not see it closed.
+        // would not see it closed; a signal that came before that would be lost.
         apart.wait();
         Ok(Self { shared })
     }
@@ -185,12 +190,6 @@ impl io::Write for Output {
 }
 
 fn write_lines(shared: &Shared, stream: fn() -> BorrowedFd<'static>) {
-    // For this thread only: with SIGTTOU blocked, a write from the background is made, where the
-    // terminal (`stty tostop`) would otherwise stop the whole process for it.
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTTOU);
-    // It fails for wrong arguments only.
-    let _ = signals.thread_block();
     let mut batch = Vec::new();
     loop {
         let mut queue = shared.lock();

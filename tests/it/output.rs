@@ -357,7 +357,7 @@ fn tables_can_be_apart() -> bool {
 }
 
 #[test]
-fn the_writers_hold_no_socket_of_the_loop() {
+fn the_writers_hold_no_socket_of_the_loop_and_take_no_signal() {
     let server = Server::start(&["echo=unix:DIR/echo.sock"]);
     let threads = format!("/proc/{}/task", server.pid());
     let writers = fs::read_dir(threads).unwrap().filter_map(|thread| {
@@ -375,6 +375,13 @@ fn the_writers_hold_no_socket_of_the_loop() {
         // The poller is opened before any socket.
         let poller = PathBuf::from("anon_inode:[eventpoll]");
         assert_ne!(open.contains(&poller), tables_can_be_apart(), "{open:?}");
+        // So it must not run the handler of a signal, which writes to a descriptor.
+        let status = fs::read_to_string(writer.join("status")).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let blocked = u64::from_str_radix(blocked.unwrap().trim(), 16).unwrap();
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR1] {
+            assert!(blocked >> (signal.as_raw() - 1) & 1 == 1, "{signal:?}");
+        }
     }
     assert_eq!(count, 2);
     server.stop();
