@@ -118,10 +118,7 @@ const SELECT: &str = "SELECT id, at, actor, action, locker, detail, stored, own 
 
 /// Verifies the newest rows and gives the head.
 pub(super) fn verify(db: &Connection) -> Result<Head, Trouble> {
-    let newest: Option<i64> = db.query_row("SELECT max(id) FROM trail", (), |row| row.get(0))?;
-    let Some(newest) = newest else {
-        return Err(Trouble::Damage("the trail is empty".to_owned()));
-    };
+    let newest = newest(db)?;
     let first = (newest - LOCKER_TRAIL_CHECKED + 1).max(1);
     let mut head = before(db, first)?;
     let mut says = false;
@@ -137,6 +134,16 @@ pub(super) fn verify(db: &Connection) -> Result<Head, Trouble> {
             "row {} of trail does not say how many items there are",
             head.id
         ))),
+    }
+}
+
+/// The id of the newest row, of any layout; the first has 1.
+pub(super) fn newest(db: &Connection) -> Result<i64, Trouble> {
+    let newest: Option<i64> = db.query_row("SELECT max(id) FROM trail", (), |row| row.get(0))?;
+    match newest {
+        Some(newest) if newest > 0 => Ok(newest),
+        Some(_) => Err(gone(1)),
+        None => Err(Trouble::Damage("the trail is empty".to_owned())),
     }
 }
 

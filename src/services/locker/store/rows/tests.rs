@@ -134,6 +134,10 @@ const DAMAGES: &[(&str, &str)] = &[
     ("DELETE FROM trail WHERE id = 3", "row 3 of trail is gone"),
     ("DELETE FROM trail WHERE id = 1", "row 1 of trail is gone"),
     (
+        "UPDATE trail SET id = id - 0x7fffffffffffffff - 1",
+        "row 1 of trail is gone",
+    ),
+    (
         "UPDATE trail_items SET item = 'a cap'",
         "row 7 of trail does not have",
     ),

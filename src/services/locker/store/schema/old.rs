@@ -38,10 +38,7 @@ pub(in super::super) fn verify(db: &Connection, version: i64) -> Result<(), Trou
         other => return Err(unknown(other)),
     };
     let items = verify_items(db, &verify_lockers(db, line)?)?;
-    let newest: Option<i64> = db.query_row("SELECT max(id) FROM trail", (), |row| row.get(0))?;
-    let Some(newest) = newest else {
-        return Err(Trouble::Damage("the trail is empty".to_owned()));
-    };
+    let newest = trail::newest(db)?;
     if version > 1 {
         verify_trail(db, newest)?;
     }

@@ -194,6 +194,11 @@ const DAMAGES: &[(usize, &str, &str)] = &[
     ),
     (
         2,
+        "DROP TRIGGER trail_stays; UPDATE trail SET id = id - 0x7fffffffffffffff - 1",
+        "row 1 of trail is gone",
+    ),
+    (
+        2,
         "DROP TRIGGER trail_grows; DELETE FROM trail WHERE id = 1",
         "row 1 of trail is gone",
     ),
