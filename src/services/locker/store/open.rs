@@ -141,8 +141,7 @@ pub(super) fn open(path: &Path, now_ms: i64) -> Result<(Base, Vec<Row>), String>
             schema::verify_old(&db, version).map_err(named)?;
             settle(&db).map_err(named)?;
             back_up_before(path, &db, version)?;
-            schema::migrate(&db, version, now_ms).map_err(named)?;
-            load(&db).map_err(named)?
+            schema::migrate(&db, version, now_ms).map_err(named)?
         }
     };
     // From here on a close writes the log into the database and removes it.
@@ -151,8 +150,11 @@ pub(super) fn open(path: &Path, now_ms: i64) -> Result<(Base, Vec<Row>), String>
     Ok((Base::new(db, known, head), lockers))
 }
 
+/// What is read when a database is opened.
+pub(super) type Read = (Vec<Row>, Known, Head);
+
 /// Reads and verifies all lockers and items and the newest of the trail.
-pub(super) fn load(db: &Connection) -> Result<(Vec<Row>, Known, Head), Trouble> {
+pub(super) fn load(db: &Connection) -> Result<Read, Trouble> {
     let (lockers, head) = (rows::load(db)?, trail::verify(db)?);
     let known = rows::load_items(db, &lockers, &head)?;
     Ok((lockers, known, head))

@@ -6,6 +6,7 @@
 
 use rusqlite::Connection;
 
+use super::open::{self, Read};
 use super::rows;
 use super::trail::{self, Head};
 use super::trouble::Trouble;
@@ -110,14 +111,18 @@ pub(super) fn create(db: &Connection, count: u32, now_ms: i64) -> Result<Head, T
     trail::note(db, &Head::default(), now_ms, "create", &detail)
 }
 
-/// Takes the file from its layout to ours, in one transaction.
-pub(super) fn migrate(db: &Connection, from: i64, now_ms: i64) -> Result<(), Trouble> {
+/// Takes the file from its layout to ours, in one transaction, and gives what is in it then.
+///
+/// That is read before the commit: an older layout may hold what ours refuses, and such a file stays
+/// as it is.
+pub(super) fn migrate(db: &Connection, from: i64, now_ms: i64) -> Result<Read, Trouble> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     let done = (from..VERSION)
         .try_for_each(|version| old::step(db, version, now_ms))
         .and_then(|()| {
+            let read = open::load(db)?;
             db.execute_batch(&format!("PRAGMA user_version = {VERSION}; COMMIT"))?;
-            Ok(())
+            Ok(read)
         });
     if done.is_err() {
         // Where this fails too, the connection is closed next, which does the same.

@@ -218,6 +218,27 @@ fn a_damaged_file_of_an_older_version_is_not_migrated() {
     }
 }
 
+/// No checksum of version 1 covers its trail, so these are met in the new rows alone.
+#[test]
+fn what_the_new_layout_refuses_is_met_before_the_migration_is_committed() {
+    for set in ["actor = CAST(x'ff' AS TEXT)", "locker = -1"] {
+        let bench = old(1, "PRAGMA journal_mode = WAL");
+        let db = Connection::open(bench.path()).expect("ours");
+        let query = "SELECT sql FROM sqlite_schema WHERE name = 'trail_stays'";
+        let trigger: String = db.query_row(query, (), |row| row.get(0)).expect("there");
+        db.execute_batch(&format!(
+            "DROP TRIGGER trail_stays; UPDATE trail SET {set} WHERE id = 4; {trigger}"
+        ))
+        .expect("works");
+        drop(db);
+        refused_untouched(&bench, "row 4 of trail does not have its checksum");
+        // Nor is a new layout in the log.
+        let db = Connection::open(bench.path()).expect("ours");
+        let version = db.query_row("PRAGMA user_version", (), |row| row.get(0));
+        assert_eq!(version, Ok(1));
+    }
+}
+
 #[test]
 fn the_trail_takes_its_actions_and_no_other() {
     let bench = filled();
