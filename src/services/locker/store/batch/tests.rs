@@ -287,3 +287,70 @@ fn a_long_log_is_written_into_the_database() {
     assert!(std::fs::metadata(bench.path()).expect("there").len() > before);
     assert!(log().len() <= LOCKER_LOG_BYTES_MAX, "{}", log().len());
 }
+
+/// A locker is emptied, taken anew, filled and emptied in one batch, beside another one.
+fn turnover() -> Vec<Job> {
+    vec![
+        put(0, 1, b"third"),
+        put(1, 1, b"beside"),
+        retrieve(0, 1),
+        register(0),
+        put(0, 2, b"other"),
+        reset(1),
+        put(1, 2, b"beside too"),
+        retrieve(0, 2),
+        again(0, 2),
+        register(0),
+        rehash(0, 3),
+        put(0, 3, b""),
+        register(2),
+    ]
+}
+
+#[test]
+fn a_batch_that_is_undone_anywhere_leaves_what_is_known_as_it_was() {
+    let events = [
+        "INSERT ON trail",
+        "INSERT ON items",
+        "INSERT ON trail_items",
+    ];
+    let events = events
+        .into_iter()
+        .chain(["DELETE ON items", "UPDATE ON lockers"]);
+    let mut undone = 0;
+    for event in events {
+        for number in 0.. {
+            let bench = Bench::new();
+            let (mut store, _) = bench.try_open(Some(COUNT)).expect("opens");
+            store.run(&[register(0), register(1), put(0, 1, b"a"), put(0, 1, b"b")]);
+            let held = |store: &mut Store| [0, 1, 2].map(|n| base(store).known.get(n));
+            let before = held(&mut store);
+            let fail = format!(
+                "CREATE TEMP TABLE seen (n); CREATE TEMP TRIGGER fails BEFORE {event} BEGIN
+                    SELECT RAISE(ABORT, 'here') WHERE (SELECT count(*) FROM seen) = {number};
+                    INSERT INTO seen VALUES (0); END"
+            );
+            base(&mut store).db.execute_batch(&fail).expect("works");
+            let (outcomes, _) = store.run(&turnover());
+            if !matches!(outcomes[0], Outcome::Failed(_)) {
+                break;
+            }
+            undone += 1;
+            assert_eq!(held(&mut store), before, "{event} {number}");
+            let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+            assert!(outcomes.len() == turnover().len() && outcomes.iter().all(failed));
+            let mend = "DROP TRIGGER fails";
+            base(&mut store).db.execute_batch(mend).expect("works");
+            let (outcomes, _) = store.run(&turnover());
+            assert!(
+                !outcomes.iter().any(failed),
+                "{event} {number}: {outcomes:?}"
+            );
+            let after = held(&mut store);
+            drop(store);
+            let (mut store, _) = bench.open();
+            assert_eq!(held(&mut store), after, "{event} {number}");
+        }
+    }
+    assert!(undone > 25, "{undone}");
+}
