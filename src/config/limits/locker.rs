@@ -98,7 +98,8 @@ pub const LOCKER_LOG_PAGES_MAX: i64 = 1_000;
 pub const LOCKER_LOG_ROWS: usize = 64;
 
 /// What is left of the write-ahead log once it begins anew: more than [`LOCKER_LOG_PAGES_MAX`] pages
-/// and a transaction behind them, so that it need not grow again each time.
+/// and most transactions behind them, so that it need not grow again each time. A transaction has each
+/// page of the database once at most: 290 lockers of 800 items, retrieved together, made it 73 MB.
 pub const LOCKER_LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Memory for pages of the database, in KiB: the changes of one transaction must fit in it, or
