@@ -25,7 +25,7 @@ use super::sources::{Source, token};
 use crate::config::limits::{
     FRESH_READS, QUESTIONS_BACK, QUESTIONS_EARNED, QUESTIONS_MAX, UNASKED_WAITS,
 };
-use crate::service::{CloseReason, SourceId};
+use crate::service::{CloseReason, Moment, SourceId};
 
 /// A connection that is not watched.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +106,28 @@ pub(super) enum Watched {
 }
 
 impl Reactor {
-    /// Reads every connection that is not watched yet and is new, or has something.
+    /// Queues every connection that is not watched yet and has something, as an event would: what came
+    /// in time is read before the deadlines are looked at.
+    pub(super) fn mark_fresh(&mut self) {
+        let Self {
+            sources,
+            run_queue,
+            fresh,
+            ..
+        } = self;
+        for fresh in fresh.iter_mut() {
+            if !std::mem::take(&mut fresh.ready) {
+                continue;
+            }
+            fresh.reads += 1;
+            if let Some(c) = sources.connection(fresh.id) {
+                c.readable = true;
+                run_queue.push(fresh.id, &mut c.queued);
+            }
+        }
+    }
+
+    /// Reads every connection that was accepted in this iteration.
     pub(super) fn serve_fresh(&mut self) {
         for index in 0..self.fresh.len() {
             let fresh = &mut self.fresh[index];
@@ -152,11 +173,13 @@ impl Reactor {
     pub(super) fn ask_all(
         &mut self,
         events: &mut Events,
+        now: Moment,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         // Where the poller has something already, the others can wait for a moment: then one question
-        // is for all that has come meanwhile.
-        if self.questions.lets_wait() {
+        // is for all that has come meanwhile. Not where a deadline has come: they may have been in time.
+        let due = self.timers.next().is_some_and(|next| next <= now);
+        if !due && self.questions.lets_wait() {
             self.poll.poll(events, Some(Duration::ZERO))?;
             if !events.is_empty() {
                 return Ok(());

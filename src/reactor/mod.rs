@@ -7,7 +7,7 @@
 //!    Where nobody is queued, a connection that wants no more than a common turn gets it at once (`plain`);
 //! 3. queued sources, up to a limit, get one bounded turn each (`turn`); each callback's effects
 //!    become I/O in `settle`;
-//! 4. new connections that the poller does not watch yet are read (`fresh`);
+//! 4. those that were accepted just now are read (`fresh`);
 //! 5. mail between sessions is delivered (`mail`), a limited number of pieces;
 //! 6. dead connections are buried, and their places in the slab become free;
 //! 7. a shutdown moves on (`drain`), and the writers of the log and of standard output are woken.
@@ -344,6 +344,7 @@ impl Reactor {
         let rests = self.run_queue.is_empty() && !self.has_fresh();
         let quiet = !interrupted && events.is_empty() && rests;
         let taken = self.take_events(&events);
+        self.mark_fresh();
         // After a stop (Ctrl-Z), or with more events than one poll gives, sockets come first:
         // what arrived in time must not be beaten by a deadline.
         let crowd = events.iter().count() >= EVENTS_PER_POLL;

@@ -130,7 +130,7 @@ impl Reactor {
         until: Moment,
     ) -> io::Result<(bool, Moment)> {
         if until <= began {
-            let interrupted = self.ask_poller(events, Some(Duration::ZERO))?;
+            let interrupted = self.ask_poller(events, began, Some(Duration::ZERO))?;
             return Ok((interrupted, self.clock.now()));
         }
         let mut now = began;
@@ -144,7 +144,7 @@ impl Reactor {
         }
         if !interrupted && polled != Some(Polled::Done) {
             let timeout = self.timeout(now, until);
-            interrupted = self.ask_poller(events, timeout)?;
+            interrupted = self.ask_poller(events, now, timeout)?;
             now = self.clock.now();
         }
         self.waiting.learn(now.since(began), polled);
@@ -159,9 +159,10 @@ impl Reactor {
         until: Moment,
     ) -> io::Result<(Polled, bool)> {
         let end = began.after(self.waiting.poll_for);
+        let mut asked = began;
         loop {
-            let interrupted = self.ask_poller(events, Some(Duration::ZERO))?;
-            let asked = self.clock.now();
+            let interrupted = self.ask_poller(events, asked, Some(Duration::ZERO))?;
+            asked = self.clock.now();
             if interrupted || !events.is_empty() || self.has_fresh() || asked >= until {
                 return Ok((Polled::Done, interrupted));
             }
@@ -176,12 +177,17 @@ impl Reactor {
         }
     }
 
-    /// One call of the poller. True if a signal interrupted it, perhaps that of going on after a
-    /// stop; what is ready comes with the next call then.
-    fn ask_poller(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<bool> {
+    /// One call of the poller; `now` is when the clock was read last. True if a signal interrupted it,
+    /// perhaps that of going on after a stop; what is ready comes with the next call then.
+    fn ask_poller(
+        &mut self,
+        events: &mut Events,
+        now: Moment,
+        timeout: Option<Duration>,
+    ) -> io::Result<bool> {
         let asked = match self.fresh.is_empty() {
             true => self.poll.poll(events, timeout),
-            false => self.ask_all(events, timeout),
+            false => self.ask_all(events, now, timeout),
         };
         match asked {
             Ok(()) => Ok(false),

@@ -127,6 +127,16 @@ impl Loop {
         clients
     }
 
+    /// A client whose connection the poller does not watch.
+    fn newcomer(&mut self) -> UnixStream {
+        let client = UnixStream::connect(self.directory.path().join("socket")).unwrap();
+        let live = self.reactor.live;
+        while self.reactor.live == live {
+            self.iterate();
+        }
+        client
+    }
+
     /// One iteration. Whoever calls this knows of something to do.
     fn iterate(&mut self) {
         self.reactor.iterate().unwrap();
@@ -254,4 +264,28 @@ fn whoever_ends_its_writing_is_read_to_the_end() {
     }
     assert_eq!(hear(&a), "1: 3. ");
     assert_eq!(hear(&b), "2: 1. ");
+}
+
+#[test]
+fn what_a_new_connection_sent_in_time_comes_before_a_deadline() {
+    let mut t = start(None);
+    let [a, b] = t.clients();
+    let (mut calls, mut stay) = (0, Vec::new());
+    for others in [false, true, true, true, true] {
+        let new = t.newcomer();
+        t.say(&a, WAIT);
+        t.reactor.clock.skip(WAITS);
+        if others {
+            speak(&[&b]);
+        }
+        speak(&[&new]);
+        t.iterate();
+        for client in [&b, &new].into_iter().skip(usize::from(!others)) {
+            calls += 1;
+            assert_eq!(hear(client), format!("{calls}: 1. "));
+        }
+        calls += 1;
+        assert_eq!(hear(&a), format!("{calls}: late. "));
+        stay.push(new);
+    }
 }
