@@ -100,11 +100,16 @@ fn a_request_costs_a_wait_a_read_and_a_write() {
 /// How many calls a server makes for each of many requests, by strace.
 fn calls_for_a_request(unix: bool) -> f64 {
     const REQUESTS: usize = 500;
+    // For so long the loop may ask new connections itself, beside the poller.
+    const NEW: usize = 100;
     let builder = Builder::new(&ECHO).log("warn");
     let trace = builder.folder().join("trace").display().to_string();
     let server = builder.wrapped(&["strace", "-f", "-o", &trace]).start();
     let [tcp, other] = Client::both(&server, "echo");
     let mut client = if unix { other } else { tcp };
+    for _ in 0..NEW {
+        ask(&mut client, b"new");
+    }
     ask(&mut client, b"begin");
     for _ in 0..REQUESTS {
         ask(&mut client, b"request");
