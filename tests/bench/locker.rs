@@ -39,8 +39,8 @@ trail says; system calls are counted in a short round more.";
 /// An item.
 const ITEM: &str = "a book of forty characters, with a title";
 
-/// Lockers of the server: as many as there are kiosks at most.
-const LOCKERS: u32 = 1000;
+/// Lockers of the server: enough for each of 1,000 kiosks to fill several.
+const LOCKERS: u32 = 5000;
 
 /// Rounds of a load in a full run.
 const ROUNDS: u32 = 7;
