@@ -7,8 +7,10 @@
 mod perf;
 mod strace;
 
-use std::fmt;
 use std::process::Child;
+use std::{fmt, io};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use self::perf::Perf;
 use self::strace::Strace;
@@ -126,6 +128,17 @@ fn in_order(mut calls: Vec<(String, u64)>) -> Vec<(String, u64)> {
 
 /// The process that counts; ended when it is let go.
 struct Watcher(Child);
+
+impl Watcher {
+    /// Interrupts it, so that it tells what it has counted, and waits for its end.
+    fn end(&mut self) -> Result<(), String> {
+        kill_process(Pid::from_child(&self.0), Signal::INT)
+            .map_err(io::Error::from)
+            .and_then(|()| self.0.wait())
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+}
 
 impl Drop for Watcher {
     fn drop(&mut self) {

@@ -13,7 +13,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::libc;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
 use super::{Watcher, in_order};
@@ -111,11 +110,7 @@ impl Perf {
     /// Calls by name, most frequent first.
     pub fn detach(mut self) -> Result<Vec<(String, u64)>, String> {
         self.order("disable")?;
-        let child = &mut self.watcher.0;
-        let ended = kill_process(Pid::from_child(child), Signal::INT)
-            .map_err(io::Error::from)
-            .and_then(|()| child.wait());
-        ended.map_err(|error| error.to_string())?;
+        self.watcher.end()?;
         let text = fs::read_to_string(self.summary.path()).map_err(|error| error.to_string())?;
         parse(&text).ok_or_else(|| format!("perf told something else: {text}"))
     }

@@ -1,10 +1,9 @@
 //! Calls counted by `strace -f -c`, which stops the server at each: the way where there is no perf.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
 use super::{Watcher, in_order};
@@ -45,11 +44,7 @@ impl Strace {
 
     /// Calls by name, most frequent first.
     pub fn detach(mut self) -> Result<Vec<(String, u64)>, String> {
-        let child = &mut self.watcher.0;
-        let ended = kill_process(Pid::from_child(child), Signal::INT)
-            .map_err(io::Error::from)
-            .and_then(|()| child.wait());
-        ended.map_err(|error| error.to_string())?;
+        self.watcher.end()?;
         let text = fs::read_to_string(self.summary.path()).map_err(|error| error.to_string())?;
         match parse(&text) {
             calls if calls.is_empty() => Err(format!("no summary: {text}")),
